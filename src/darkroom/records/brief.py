@@ -1,0 +1,113 @@
+"""The brief: the problem in words and the limits in numbers, as they stand in darkroom.toml."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import Field
+
+from darkroom.records.record import Config, FrozenMap
+
+__all__ = ["Approval", "Brief", "Limits", "Mistake", "Rule", "Scenario"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Scenario(Config):
+    """One situation in which the model is used."""
+
+    title: str
+    text: str = ""
+    """What happens, in a few sentences."""
+    met_by: str = ""
+    """Who met this situation, and when."""
+
+
+class Rule(Config):
+    """A rule that makes a picture valid or not."""
+
+    name: str
+    """Short name, used as the reason when a picture is called unusable."""
+    text: str = ""
+    """The rule, so that two people decide alike."""
+
+
+class Mistake(Config):
+    """What one kind of mistake costs."""
+
+    truth: str
+    """The class that is right; "*" for any."""
+    answer: str
+    """The class that was answered; "*" for any other."""
+    cost: Annotated[float, Field(ge=0)]
+    """In any unit, the same for all mistakes; a right answer costs 0."""
+
+
+class Limits(Config):
+    """Numbers that must hold; a limit left out is not checked."""
+
+    accuracy: Share | None = None
+    """Smallest accuracy."""
+    recall: FrozenMap[str, Share] = {}
+    """Smallest recall per class."""
+    expected_cost: Annotated[float, Field(ge=0)] | None = None
+    """Largest mean cost per picture."""
+    model_bytes: Annotated[int, Field(gt=0)] | None = None
+    """Largest size of one model file."""
+    bundle_bytes: Annotated[int, Field(gt=0)] | None = None
+    """Largest size of the bundle."""
+    memory_bytes: Annotated[int, Field(gt=0)] | None = None
+    """Largest peak memory of one prediction."""
+    latency_ms: Annotated[float, Field(gt=0)] | None = None
+    """Advisory: measured on this host, not on a phone."""
+    parity_agreement: Share = 1.0
+    """Smallest share of pictures on which an exported float32 file answers as the evaluation did."""
+    parity_max_abs: Annotated[float, Field(gt=0)] = 1e-4
+    """Largest difference of a probability between an exported float32 file and the evaluation."""
+
+
+class Approval(Config):
+    """A person's yes to a stage."""
+
+    stage: str
+    by: str
+    on: date
+    note: str = ""
+
+
+class Brief(Config):
+    """The problem, and what a good answer to it is."""
+
+    statement: str = ""
+    """The problem in one or two sentences: who has it, and what it costs them."""
+    ideal: str = ""
+    """The ideal solution."""
+    insight: str = ""
+    """What makes a solution possible now."""
+    owner: str = ""
+    """Who answers for the model."""
+    intended_use: str = ""
+    """What the model is for; travels in the model card."""
+    not_for: str = ""
+    """What the model must not be used for; travels in the model card."""
+    human_review: str = ""
+    """Which answers a person must look at before they count."""
+    licence: str = ""
+    """Licence under which the model is handed on."""
+    human_baseline: Share | None = None
+    """Accuracy of people on the same pictures."""
+    requirements: tuple[str, ...] = ()
+    """What the solution must do beside the limits."""
+    risks: tuple[str, ...] = ()
+    """Bias, misuse, feedback loops."""
+    scenarios: tuple[Scenario, ...] = ()
+    """Situations in which the model is used, and who met them."""
+    rules: tuple[Rule, ...] = ()
+    """What makes a picture valid or not."""
+    mistakes: tuple[Mistake, ...] = ()
+    """Costs of mistakes."""
+    approvals: tuple[Approval, ...] = ()
+    """Who said yes to which stage."""
+    limits: Limits = Limits()
+    """Numbers that must hold."""

@@ -1,0 +1,112 @@
+"""The model card: what a trained model is, knows, and is not for; the facts that leave with it."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime
+
+from darkroom.records.contract import Contract
+from darkroom.records.dataset import Task
+from darkroom.records.record import Fact, FrozenMap, Record
+from darkroom.records.run import Interval
+
+__all__ = ["BundleFile", "BundleManifest", "ModelCard", "Normalisation", "OperatingPoint", "WeightsFacts"]
+
+
+class Normalisation(Fact):
+    """x = (p / 255 − mean) / std for each channel; part of the exported graph."""
+
+    mean: tuple[float, ...]
+    """Per channel, 0..1."""
+    std: tuple[float, ...]
+    """Per channel, 0..1."""
+    source: str = ""
+    """"train split of digits@1", "weights", …"""
+
+
+class WeightsFacts(Fact):
+    """Where the weights began."""
+
+    source: str = "random"
+    """"random", a run, a file, a hub's name."""
+    licence: str = ""
+    sha256: str = ""
+    """Of the file that was loaded."""
+
+
+class OperatingPoint(Fact):
+    """From which probability on an answer counts."""
+
+    thresholds: FrozenMap[str, float] = {}
+    """Per class; a class without one wins by being the largest."""
+    not_sure_below: float = 0.0
+    """Answers below this are given as "not sure"."""
+
+
+class ModelCard(Record):
+    """All facts that a platform or a person needs about one trained model."""
+
+    task: Task
+    labels: tuple[str, ...]
+    """Names of the classes in the order of the output."""
+    network: str
+    """Name in the table of networks."""
+    options: FrozenMap[str, float | int | str | bool] = {}
+    """What the network was built with: dropout, width, …"""
+    parameters: int = 0
+    """How many trained numbers."""
+    contract: Contract
+    """From decoded pixels to the tensor."""
+    normalisation: Normalisation
+    """From the tensor to the network's input; inside the exported graph."""
+    operating_point: OperatingPoint = OperatingPoint()
+    run: str = ""
+    """Run that trained it."""
+    epoch: int = 0
+    """Epoch whose weights these are."""
+    seed: int = 0
+    dataset: str = ""
+    """name@version."""
+    dataset_id: str = ""
+    """sha256 of the dataset version."""
+    weights: WeightsFacts = WeightsFacts()
+    """Where the weights began."""
+    metrics: FrozenMap[str, Interval] = {}
+    """"val.accuracy", "test.accuracy", …, each with its interval."""
+    intended_use: str = ""
+    not_for: str = ""
+    human_review: str = ""
+    """Which answers a person must look at."""
+    licence: str = ""
+    """Licence of the model."""
+    created_at: AwareDatetime
+    versions: FrozenMap[str, str] = {}
+    """Versions of the libraries that made it."""
+
+
+class BundleFile(Fact):
+    """One file of a bundle."""
+
+    path: str
+    """Relative to the bundle, with forward slashes."""
+    sha256: str
+    size_bytes: int
+    role: str
+    """"model", "contract", "card", "golden", "report", …"""
+    target: str = ""
+    """For a model: "onnx", "litert", …"""
+    precision: str = ""
+    """For a model: "float32", …"""
+
+
+class BundleManifest(Record):
+    """The list of what is in a bundle, with hashes; `bundle.json`."""
+
+    id: str
+    """sha256 over the files' hashes, in hex."""
+    name: str
+    """Name of the project."""
+    run: str
+    dataset: str
+    task: Task
+    created_at: AwareDatetime
+    files: tuple[BundleFile, ...]

@@ -1,0 +1,73 @@
+"""Say in words why a value was refused: the key, what was expected, what came, the key that was meant."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from darkroom.errors import InvalidConfig, nearest
+
+__all__ = ["explain", "validated"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], values: Any, *, where: str) -> M:
+    """Validates values against a model.
+
+    Args:
+        model: the model that the values must fit.
+        values: a mapping, as read from TOML, JSON or the shell.
+        where: what is being read, for the message: "darkroom.toml", "model.train", …
+
+    Raises:
+        InvalidConfig: a key is unknown, missing, or its value is not what was expected.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, model=model, where=where) from None
+
+
+def explain(error: ValidationError, *, model: type[BaseModel], where: str) -> InvalidConfig:
+    """Turns pydantic's error into one sentence per refused key."""
+    sentences = [_sentence(dict(found), model) for found in error.errors(include_url=False)]
+    return InvalidConfig(
+        "config.refused", "{where}: {why}", where=where, why=" ".join(dict.fromkeys(sentences))
+    )
+
+
+def _sentence(found: dict[str, Any], model: type[BaseModel]) -> str:
+    location = [str(part) for part in found["loc"]]
+    key = ".".join(location) or "the whole"
+    if found["type"] == "extra_forbidden":
+        siblings = _keys_beside(model, location[:-1])
+        meant = nearest(location[-1], siblings) or (f" Known: {', '.join(siblings)}." if siblings else "")
+        return f'unknown key "{key}".{meant}'
+    if found["type"] == "missing":
+        return f'"{key}" is missing.'
+    expected = str(found["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    if not location:
+        return f"{expected}."
+    return f'"{key}": expected {expected}. Received: {found["input"]!r}.'
+
+
+def _keys_beside(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Returns the keys that the model knows at a path, walking through nested models."""
+    here: Any = model
+    for part in path:
+        fields = getattr(here, "model_fields", {})
+        if part in fields:
+            here = _model_inside(fields[part].annotation)
+    return sorted(getattr(here, "model_fields", {}))
+
+
+def _model_inside(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_inside(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,107 @@
+"""Runs, what came out of them, and the stages that remember them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime
+
+from darkroom.records.record import Fact, FrozenMap, Record
+
+__all__ = ["Interval", "MetricPoint", "Run", "RunState", "Spread", "StageRecord"]
+
+RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
+"""A run's life; `lost`: its process went away without a word, and it can be resumed."""
+
+
+class Interval(Fact):
+    """A figure with its interval."""
+
+    value: float
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+    level: float = 0.95
+    """Share of such intervals that hold the true value."""
+    count: int = 0
+    """How many images it rests on."""
+    method: str = "bootstrap"
+    """How the interval was made."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+class Spread(Fact):
+    """How much a figure moves when nothing but the seed changes."""
+
+    mean: float
+    sd: float | None = None
+    """Standard deviation with n − 1 below; None for a single clone, which shows no spread."""
+    min: float
+    max: float
+    interval: Interval | None = None
+    """Of the mean over seeds; None for a single clone."""
+    values: tuple[float, ...] = ()
+    """One per clone, in the order in which they were given."""
+
+
+class Run(Record):
+    """One training; everything else is in its folder `.darkroom/runs/<id>/`."""
+
+    id: str
+    """Short id, for example "r-12"."""
+    key: str
+    """sha256 of what decides the result: dataset, recipe, seed, versions of libraries."""
+    operation: str
+    """The operation that made it, for example "model.train"."""
+    state: RunState = "queued"
+    dataset: str
+    """name@version."""
+    network: str
+    """Name in the table of networks."""
+    seed: int = 0
+    parent: str | None = None
+    """The run whose weights it began from."""
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+    metrics: FrozenMap[str, float] = {}
+    """Last and best figures: "val.accuracy", "val.loss", "epoch", …"""
+    note: str = ""
+    """What a person wrote about it."""
+    tags: tuple[str, ...] = ()
+
+
+class MetricPoint(Fact):
+    """One line of `metrics.jsonl`: the figures of one epoch."""
+
+    epoch: int
+    """From 1 on."""
+    step: int
+    """Batches seen so far."""
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    learning_rate: float
+    """At the end of the epoch."""
+    images_per_second: float
+    """Training throughput of the epoch."""
+    duration_s: float
+    """Wall time of the epoch, with validation."""
+
+
+class StageRecord(Record):
+    """What a stage of darkroom.toml did last."""
+
+    name: str
+    operation: str
+    fingerprint: str
+    """sha256 of `parts`."""
+    parts: FrozenMap[str, Any]
+    """What the fingerprint covers: operation, version, request, inputs, libraries."""
+    result: FrozenMap[str, Any]
+    """The operation's result, as JSON."""
+    finished_at: AwareDatetime
+    duration_s: float = 0.0

@@ -1,0 +1,254 @@
+"""A project folder, opened once and passed everywhere: its file, catalogue, blobs, engine and paths."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import tomllib
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from darkroom.errors import Damaged, InvalidConfig, NotFound
+from darkroom.records import Location, ProjectFile, Source, validated
+from darkroom.settings import Settings
+
+if TYPE_CHECKING:
+    from darkroom.blobs import BlobStore
+    from darkroom.catalogue import Catalogue
+    from darkroom.engines import Engine
+
+__all__ = ["PROJECT_FILE", "ImageFile", "Progress", "Workspace"]
+
+PROJECT_FILE = "darkroom.toml"
+
+
+class Progress(NamedTuple):
+    """How far something is; drawn by the faces."""
+
+    what: str
+    """What is being done, as a person would say it."""
+    done: int
+    total: int | None
+    """How many there are; None while nobody knows."""
+    unit: str
+    """"images", "batches", …"""
+    metrics: dict[str, float]
+    """Figures to show beside the bar."""
+
+
+class ImageFile(NamedTuple):
+    """Where the bytes of one image can be read now."""
+
+    image_id: str
+    path: str
+    """Absolute path, or a URL that fsspec opens."""
+    size_bytes: int
+    mtime_ns: int
+    """0 for a blob, which never changes."""
+    from_blob: bool
+
+
+class Workspace:
+    """A project folder.
+
+    Args:
+        root: the folder that holds darkroom.toml.
+        settings: machine settings; read from the environment when not given.
+        listener: called with every progress report.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        settings: Settings | None = None,
+        listener: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.root = root.resolve()
+        self.settings = settings or Settings.read()
+        self.listener = listener
+        self.stop_requested = threading.Event()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str = ".",
+        *,
+        settings: Settings | None = None,
+        listener: Callable[[Progress], None] | None = None,
+    ) -> Workspace:
+        """Opens the project that a folder belongs to: the folder itself or the nearest one above.
+
+        Raises:
+            NotFound: neither the folder nor one above it holds a darkroom.toml.
+        """
+        start = Path(path).resolve()
+        for folder in (start, *start.parents):
+            if (folder / PROJECT_FILE).is_file():
+                return cls(folder, settings=settings, listener=listener)
+        raise NotFound(
+            "project.not-here",
+            "No {file} in {folder} or above it.",
+            do="Make a project: darkroom init NAME --images FOLDER",
+            file=PROJECT_FILE,
+            folder=start,
+        )
+
+    @property
+    def hidden(self) -> Path:
+        """What Darkroom keeps for itself."""
+        return self.root / ".darkroom"
+
+    @property
+    def renderings(self) -> Path:
+        """Pixels of dataset versions under a contract; a cache."""
+        return self.hidden / "renderings"
+
+    @property
+    def runs_folder(self) -> Path:
+        """One folder per run."""
+        return self.hidden / "runs"
+
+    @property
+    def bundles_folder(self) -> Path:
+        """One folder per bundle."""
+        return self.hidden / "bundles"
+
+    @property
+    def deliverables(self) -> Path:
+        """What each stage hands over, for people."""
+        return self.root / "deliverables"
+
+    @cached_property
+    def project(self) -> ProjectFile:
+        """The content of darkroom.toml.
+
+        Raises:
+            InvalidConfig: the file is not TOML, or a key in it is unknown or not what was expected.
+        """
+        path = self.root / PROJECT_FILE
+        try:
+            return validated(ProjectFile, tomllib.loads(path.read_text("utf-8")), where=str(path))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidConfig(
+                "project.not-toml", "{path} is not TOML: {why}.", path=path, why=error
+            ) from None
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """What the project knows; made when it is first asked for."""
+        from darkroom.catalogue import Catalogue
+
+        self.hidden.mkdir(parents=True, exist_ok=True)
+        url = self.settings.database_url or f"sqlite:///{self.hidden / 'catalogue.db'}"
+        return Catalogue.open(url, create=True)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Bytes by their hash."""
+        from darkroom.blobs import BlobStore
+
+        return BlobStore(self.hidden / "blobs")
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where maps over images and lists of tasks run."""
+        from darkroom.engines import make_engine
+
+        return make_engine(self.settings)
+
+    def close(self) -> None:
+        """Closes the catalogue if it was opened."""
+        if "catalogue" in self.__dict__:
+            self.catalogue.close()
+            del self.__dict__["catalogue"]
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def report(
+        self, what: str, *, done: int = 0, total: int | None = None, unit: str = "", **metrics: float
+    ) -> None:
+        """Tells the face that listens how far something is."""
+        if self.listener is not None:
+            self.listener(Progress(what, done, total, unit, metrics))
+
+    def relative(self, path: Path) -> str:
+        """Returns a path as the project stores it: relative to the project, with forward slashes."""
+        return _relative(path.resolve(), self.root)
+
+    def source_folder(self, source: Source) -> Path:
+        """Returns the absolute folder of a source."""
+        return (self.root / source.path).resolve()
+
+    def image_files(self, image_ids: Iterable[str]) -> dict[str, ImageFile]:
+        """Finds where the bytes of images can be read now.
+
+        A file whose size and time did not change is taken at its word; one whose time changed is hashed.
+
+        Raises:
+            NotFound: an image lies nowhere any more.
+            Damaged: a file holds other bytes than when it was added.
+        """
+        wanted = list(dict.fromkeys(image_ids))
+        folders = {source.id: self.source_folder(source) for source in self.catalogue.sources.list()}
+        locations = self.catalogue.locations.of_images(wanted)
+        return {
+            image_id: self._image_file(image_id, locations.get(image_id, []), folders)
+            for image_id in wanted
+        }
+
+    def read_image(self, image_id: str) -> bytes:
+        """Returns the encoded bytes of one image.
+
+        Raises:
+            NotFound: the image lies nowhere any more.
+            Damaged: its file holds other bytes than when it was added.
+        """
+        file = self.image_files([image_id])[image_id]
+        return self.blobs.get(image_id) if file.from_blob else Path(file.path).read_bytes()
+
+    def _image_file(self, image_id: str, locations: list[Location], folders: dict[str, Path]) -> ImageFile:
+        changed: Path | None = None
+        for location in locations:
+            path = folders[location.source_id] / location.path
+            if not path.is_file():
+                continue
+            facts = path.stat()
+            as_it_was = (facts.st_size, facts.st_mtime_ns) == (location.size_bytes, location.mtime_ns)
+            if as_it_was or hashlib.sha256(path.read_bytes()).hexdigest() == image_id:
+                return ImageFile(image_id, str(path), facts.st_size, facts.st_mtime_ns, False)
+            changed = path
+        if self.blobs.has(image_id):
+            return ImageFile(image_id, self.blobs.path(image_id), 0, 0, True)
+        raise self._unreadable(image_id, changed, locations)
+
+    def _unreadable(
+        self, image_id: str, changed: Path | None, locations: list[Location]
+    ) -> Damaged | NotFound:
+        if changed is not None:
+            return Damaged(
+                "image.changed",
+                "{path} is not the picture that was added: its content changed.",
+                do="Take the change in: darkroom run --rehash, or put the old file back.",
+                path=changed,
+            )
+        return NotFound(
+            "image.vanished",
+            "Picture {path} is gone from its source.",
+            do="Put it back, or freeze a dataset without it: darkroom run",
+            path=locations[0].path if locations else image_id,
+        )
+
+
+def _relative(path: Path, root: Path) -> str:
+    """Returns `path` relative to `root`; climbing as far as needed so that both can move together."""
+    for climbed, parent in enumerate((root, *root.parents)):
+        if path.is_relative_to(parent):
+            return Path(*[".."] * climbed, path.relative_to(parent)).as_posix()
+    return path.as_posix()

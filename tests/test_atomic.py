@@ -1,0 +1,74 @@
+"""A file or folder is there whole or not at all."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from darkroom import atomic
+from darkroom.errors import StorageFailed
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    atomic.write_text(path, "old")
+    atomic.write_text(path, "new")
+    assert path.read_text() == "new"
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    atomic.write_text(path, "old")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        atomic.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "folder"
+    for text in ("old", "new"):
+        with atomic.write_folder(path) as aside:
+            (aside / text).write_text(text)
+    assert os.listdir(path) == ["new"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_an_error_inside_leaves_the_old_folder(tmp_path):
+    path = tmp_path / "folder"
+    with atomic.write_folder(path) as aside:
+        (aside / "old").write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic.write_folder(path) as aside:
+        (aside / "new").write_text("new")
+        raise ZeroDivisionError
+    assert os.listdir(path) == ["old"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_killed_writer_leaves_nothing_that_can_be_taken_for_the_folder(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from darkroom import atomic\n"
+        "with atomic.write_folder(Path(sys.argv[1])) as aside:\n"
+        "    (aside / 'half').write_text('half'); print('writing', flush=True); time.sleep(60)\n"
+    )
+    path = tmp_path / "folder"
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not path.exists()
+    assert atomic.sweep(tmp_path) == 0  # too young: another process might be writing it
+    time.sleep(0.01)
+    assert atomic.sweep(tmp_path, older_than_s=0) == 1
+    assert os.listdir(tmp_path) == []
