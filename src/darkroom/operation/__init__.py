@@ -1,0 +1,50 @@
+"""One plain typed function, and every face derived from its signature."""
+
+from darkroom.operation.fingerprint import (
+    differences,
+    fingerprint,
+    fingerprint_parts,
+    library_versions,
+)
+from darkroom.operation.sweep import put, swept
+from darkroom.operation.table import (
+    NOUNS,
+    Operation,
+    Parameter,
+    find_operation,
+    operation,
+    operations,
+)
+from darkroom.operation.vocabulary import (
+    BundleRef,
+    DatasetRef,
+    LocalPath,
+    Produced,
+    Reference,
+    RunRef,
+    SourceRef,
+    UserCode,
+)
+
+__all__ = [
+    "NOUNS",
+    "BundleRef",
+    "DatasetRef",
+    "LocalPath",
+    "Operation",
+    "Parameter",
+    "Produced",
+    "Reference",
+    "RunRef",
+    "SourceRef",
+    "UserCode",
+    "differences",
+    "find_operation",
+    "fingerprint",
+    "fingerprint_parts",
+    "library_versions",
+    "operation",
+    "operations",
+    "put",
+    "swept",
+]

@@ -1,0 +1,233 @@
+"""The decorator that makes a plain typed function an operation, and the table of all operations."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from pydantic import create_model
+from pydantic.fields import FieldInfo
+
+from darkroom.errors import NotFound, nearest
+from darkroom.operation.docstring import read_docstring
+from darkroom.operation.vocabulary import is_known, nested_model
+from darkroom.records import Config, Result, validated
+
+__all__ = ["NOUNS", "Operation", "Parameter", "find_operation", "operation", "operations"]
+
+NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
+    "": (("darkroom.pipeline.verbs", "darkroom.operations.prediction"), "the whole project"),
+    "source": (("darkroom.operations.source",), "places that pictures come from"),
+    "dataset": (("darkroom.operations.dataset",), "frozen selections of pictures, with labels and splits"),
+    "model": (
+        ("darkroom.operations.model", "darkroom.operations.evaluation"),
+        "networks, training, evaluation",
+    ),
+    "export": (("darkroom.operations.export",), "files for other platforms, and the proof that they agree"),
+}
+"""Each noun, the modules that hold its operations, and one line of help.
+
+Operations of the noun "" are called by their verb alone: `darkroom init`.
+"""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an operation."""
+
+    name: str
+    annotation: Any
+    default: Any
+    """`inspect.Parameter.empty` when it must be given."""
+    doc: str
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation and everything that the faces derive from its signature."""
+
+    name: str
+    function: Callable[..., Result]
+    version: int
+    slow: bool
+    stage: int | None
+    """Number of the life cycle's stage that it belongs to, 1 to 10."""
+    libraries: tuple[str, ...]
+    """Packages whose versions can change its result."""
+    inputs: Callable[..., Mapping[str, str]] | None
+    """What it reads beside its request: name → content id."""
+    positional: tuple[str, ...]
+    """Parameters that the shell takes by place."""
+    indifferent: tuple[str, ...]
+    """Parameters that do not change the result, such as `rehash`; no part of the fingerprint."""
+    needs_project: bool
+    summary: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    request: type[Config]
+    """The parameters as one model; unknown keys are refused."""
+    result: type[Result]
+
+    @property
+    def noun(self) -> str:
+        """The part before the dot; empty for verbs alone, such as `init`."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def verb(self) -> str:
+        """The part after the dot."""
+        return self.name.rpartition(".")[2]
+
+    def validate(self, values: Mapping[str, Any]) -> Config:
+        """Returns the request that values make, defaults filled.
+
+        Raises:
+            InvalidConfig: a key is unknown, missing, or its value is not what was expected.
+        """
+        return validated(self.request, dict(values), where=self.name)
+
+    def call(self, workspace: Any, request: Config) -> Result:
+        """Runs the operation with a validated request."""
+        values = {parameter.name: getattr(request, parameter.name) for parameter in self.parameters}
+        return self.function(workspace, **values)
+
+
+_TABLE: dict[str, Operation] = {}
+
+
+def operation(
+    name: str,
+    *,
+    version: int = 1,
+    slow: bool = False,
+    stage: int | None = None,
+    libraries: tuple[str, ...] = (),
+    inputs: Callable[..., Mapping[str, str]] | None = None,
+    positional: tuple[str, ...] = (),
+    indifferent: tuple[str, ...] = (),
+    needs_project: bool = True,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers a function as an operation.
+
+    Args:
+        name: noun.verb, or a verb alone for operations on the whole project.
+        version: raised when the meaning changes; marks stages stale.
+        slow: runs as a job over HTTP.
+        stage: number of the life cycle's stage that it belongs to.
+        libraries: packages whose versions can change the result.
+        inputs: says what it reads beside its request, as name → content id.
+        positional: parameters that the shell takes by place.
+        indifferent: parameters that do not change the result.
+        needs_project: whether it works inside a project.
+
+    Raises:
+        TypeError: a parameter is not keyword-only, has a type outside the vocabulary, or no sentence in
+            the docstring; or the result is not a Result.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        hints = get_type_hints(function, include_extras=True)
+        documented = read_docstring(function.__doc__)
+        parameters = _parameters(name, function, hints, documented.args)
+        result = hints.get("return")
+        if not (isinstance(result, type) and issubclass(result, Result)):
+            raise TypeError(f"operation {name}: the result must be one Result model, not {result!r}")
+        if not documented.summary:
+            raise TypeError(f"operation {name}: the docstring's first line is missing")
+        _TABLE[name] = Operation(
+            name=name,
+            function=function,
+            version=version,
+            slow=slow,
+            stage=stage,
+            libraries=libraries,
+            inputs=inputs,
+            positional=positional,
+            indifferent=indifferent,
+            needs_project=needs_project,
+            summary=documented.summary,
+            description=documented.description,
+            parameters=parameters,
+            request=_request_model(name, parameters),
+            result=result,
+        )
+        return function
+
+    return register
+
+
+def operations(noun: str | None = None) -> dict[str, Operation]:
+    """Returns the operations of one noun, or of all, by name; loads their modules."""
+    for modules, _ in [NOUNS[noun]] if noun is not None else NOUNS.values():
+        for module in modules:
+            importlib.import_module(module)
+    return {name: found for name, found in sorted(_TABLE.items()) if noun is None or found.noun == noun}
+
+
+def find_operation(name: str) -> Operation:
+    """Returns one operation by name.
+
+    Raises:
+        NotFound: there is no such operation.
+    """
+    noun = name.rpartition(".")[0]
+    found = operations(noun).get(name) if noun in NOUNS else None
+    if found is None:
+        known = list(operations())
+        raise NotFound(
+            "operation.unknown",
+            "No operation {name!r}.{meant}",
+            do="See: darkroom --help",
+            name=name,
+            meant=nearest(name, known),
+        )
+    return found
+
+
+def _parameters(
+    name: str, function: Callable[..., Any], hints: dict[str, Any], sentences: dict[str, str]
+) -> tuple[Parameter, ...]:
+    _, *rest = inspect.signature(function).parameters.values()
+    found = []
+    for parameter in rest:
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise TypeError(f"operation {name}: parameter {parameter.name} must be keyword-only")
+        annotation = hints[parameter.name]
+        if not is_known(annotation):
+            raise TypeError(
+                f"operation {name}: parameter {parameter.name} has the type {annotation!r}, "
+                "which is not in the vocabulary (operation/vocabulary.py)"
+            )
+        if parameter.name not in sentences:
+            raise TypeError(f"operation {name}: parameter {parameter.name} has no line under Args")
+        _refuse_silent_fields(name, annotation)
+        found.append(Parameter(parameter.name, annotation, parameter.default, sentences[parameter.name]))
+    return tuple(found)
+
+
+def _refuse_silent_fields(name: str, annotation: Any) -> None:
+    model = nested_model(annotation)
+    for key, info in model.model_fields.items() if model else ():
+        if not info.description:
+            raise TypeError(f"operation {name}: field {key} of {model} has no docstring under it")
+        _refuse_silent_fields(name, info.annotation)
+
+
+def _request_model(name: str, parameters: tuple[Parameter, ...]) -> type[Config]:
+    fields: dict[str, Any] = {}
+    for parameter in parameters:
+        default = ... if parameter.required else parameter.default
+        fields[parameter.name] = (
+            parameter.annotation,
+            FieldInfo(default=default, description=parameter.doc),
+        )
+    title = "".join(part.capitalize() for part in name.replace(".", " ").split())
+    return create_model(f"{title}Request", __base__=Config, **fields)
