@@ -1,0 +1,142 @@
+"""The shell's face: `darkroom noun verb --options`, one command per operation."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from darkroom.errors import Cancelled, DarkroomError, InvalidConfig
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+    from darkroom.cli.commands import Common
+    from darkroom.operation import Operation
+    from darkroom.records import Result
+    from darkroom.workspace import Workspace
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code.
+
+    Args:
+        arguments: the words after `darkroom`; the process's own when not given.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        return _run(words)
+    except DarkroomError as error:
+        if debug:
+            raise
+        _show_error(error, as_json="--json" in words)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _show_error(
+            Cancelled("run.interrupted", "Stopped by you.", do="What was finished is kept; run it again."),
+            as_json="--json" in words,
+        )
+        return Cancelled.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    try:
+        answer = _app(words)(words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise InvalidConfig(
+            "command.refused",
+            "{why}",
+            do="See: darkroom {words} --help",
+            why=str(error).strip(),
+            words=" ".join(word for word in words[:2] if not word.startswith("-")),
+        ) from None
+    return answer if isinstance(answer, int) else 0
+
+
+def _app(words: list[str]) -> App:
+    """Builds the commands that these words can reach; the rest stay unread, for speed."""
+    from importlib.metadata import version
+
+    from cyclopts import App
+
+    from darkroom.cli.commands import add_command
+    from darkroom.operation import NOUNS, operations
+
+    app = App(
+        name="darkroom",
+        help="Darkroom develops images into models.",
+        version=lambda: version("darkroom"),
+        result_action="return_value",
+    )
+    spoken = next((word for word in words if not word.startswith("-")), "")
+    for noun, (_, sentence) in NOUNS.items():
+        room = app if not noun else App(name=noun, help=sentence[0].upper() + sentence[1:] + ".")
+        if noun in ("", spoken):
+            for operation in operations(noun).values():
+                add_command(room, operation, _invoke)
+        if noun:
+            app.command(room)
+    return app
+
+
+def _invoke(operation: Operation, values: dict[str, Any], common: Common) -> int:
+    from darkroom.cli.drawing import ProgressDrawing
+
+    quiet = common.quiet or common.json
+    workspace = _workspace(operation, common)
+    with workspace, ProgressDrawing(enabled=not quiet and workspace.settings.progress) as drawing:
+        workspace.listener = drawing
+        signal.signal(signal.SIGTERM, _stop_politely(workspace))
+        results = [operation.call(workspace, request) for request in _requests(operation, values, common)]
+    for result in results:
+        _show_result(result, as_json=common.json)
+    return max((result.exit_code for result in results), default=0)
+
+
+def _requests(operation: Operation, values: dict[str, Any], common: Common) -> list[Any]:
+    from darkroom.operation import swept
+
+    return [operation.validate(request) for _, request in swept(values, common.sweep)]
+
+
+def _workspace(operation: Operation, common: Common) -> Workspace:
+    from darkroom.workspace import Workspace
+
+    if operation.needs_project:
+        return Workspace.open(common.project)
+    return Workspace(Path(common.project))
+
+
+def _stop_politely(workspace: Workspace) -> Any:
+    def stop(*_: object) -> None:
+        workspace.stop_requested.set()
+
+    return stop
+
+
+def _show_result(result: Result, *, as_json: bool) -> None:
+    from darkroom.cli.drawing import draw_result
+
+    if as_json:
+        sys.stdout.write(result.model_dump_json(indent=2) + "\n")
+    else:
+        draw_result(result)
+
+
+def _show_error(error: DarkroomError, *, as_json: bool) -> None:
+    from darkroom.cli.drawing import draw_error
+
+    if as_json:
+        sys.stderr.write(json.dumps(error.as_dict(), ensure_ascii=False) + "\n")
+    else:
+        draw_error(error)

@@ -1,0 +1,188 @@
+"""The ten stages of an image model's life as a board: what is done, stale, missing or not built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from darkroom.errors import DarkroomError
+from darkroom.operation import operations
+from darkroom.pipeline.plan import plan_stage
+from darkroom.pipeline.references import StageResults, produced_paths
+from darkroom.records import Fact, Result, StageEntry, Table
+from darkroom.workspace import Workspace
+
+__all__ = ["LIFE_CYCLE", "Board", "BoardRow", "read_board"]
+
+LIFE_CYCLE = (
+    "problem",
+    "research",
+    "collect",
+    "label and prepare",
+    "model",
+    "train",
+    "evaluate",
+    "tune and try",
+    "convert",
+    "deploy",
+)
+"""The ten stages, from 1 on."""
+
+RowState = Literal["done", "stale", "missing", "not built"]
+
+
+class BoardRow(Fact):
+    """One of the ten stages."""
+
+    number: int
+    title: str
+    state: RowState
+    """not built: this version of Darkroom has nothing for it yet."""
+    why: str = ""
+    """Why it is not done, or what to do."""
+    owner: str = ""
+    approval: str = ""
+    """Who said yes, and when."""
+    deliverables: tuple[str, ...] = ()
+    """Paths inside the project."""
+
+
+class Board(Result):
+    """The ten stages of a project."""
+
+    project: str
+    images: int
+    """Pictures in the catalogue."""
+    labelled: int
+    """Pictures with a class."""
+    rows: tuple[BoardRow, ...]
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the board."""
+        yield f"{self.project}: {self.images:,} pictures, {self.labelled:,} with a class"
+        yield Table(
+            ("", "stage", "state", "deliverable", "owner", "approved", ""),
+            tuple(
+                (
+                    str(row.number),
+                    row.title,
+                    row.state,
+                    "\n".join(row.deliverables),
+                    row.owner,
+                    row.approval,
+                    row.why,
+                )
+                for row in self.rows
+            ),
+        )
+
+
+def read_board(workspace: Workspace) -> Board:
+    """Reads the state of all ten stages; runs nothing."""
+    states = _stage_states(workspace)
+    catalogue = workspace.catalogue
+    return Board(
+        project=workspace.project.project.name,
+        images=catalogue.images.count(),
+        labelled=sum(catalogue.annotations.counts("class").values()),
+        rows=tuple(_row(workspace, number, title, states) for number, title in enumerate(LIFE_CYCLE, 1)),
+    )
+
+
+class _Seen(Fact):
+    """What was found about one entry of darkroom.toml."""
+
+    name: str
+    number: int | None
+    state: RowState
+    why: str = ""
+    paths: tuple[str, ...] = ()
+
+
+def _stage_states(workspace: Workspace) -> list[_Seen]:
+    given = StageResults()
+    seen: list[_Seen] = []
+    unfinished: set[str] = set()
+    for entry in workspace.project.stage:
+        if _waits(entry, unfinished):
+            operation = operations().get(entry.operation)
+            last = workspace.catalogue.stages.last(entry.name)
+            state: RowState = "stale" if last else "missing"
+            seen.append(
+                _Seen(
+                    name=entry.name,
+                    number=operation and operation.stage,
+                    state=state,
+                    why="waits for a stage before it",
+                )
+            )
+            unfinished.add(f"@{entry.name}")
+            continue
+        found = _examine(workspace, entry, given)
+        seen.append(found)
+        if found.state != "done":
+            unfinished.add(f"@{entry.name}")
+    return seen
+
+
+def _examine(workspace: Workspace, entry: StageEntry, given: StageResults) -> _Seen:
+    try:
+        plan = plan_stage(workspace, entry, given)
+    except DarkroomError as error:
+        return _Seen(name=entry.name, number=None, state="stale", why=str(error))
+    results = list(plan.last.result["results"]) if plan.last else []
+    if plan.state == "done":
+        given.put(entry.name, plan.operation, results)
+    paths = [path for result in results for path in produced_paths(plan.operation, result)]
+    return _Seen(
+        name=entry.name,
+        number=plan.operation.stage,
+        state=plan.state,
+        why="; ".join(plan.why[:2]),
+        paths=tuple(path for path in paths if (workspace.root / path).exists()),
+    )
+
+
+def _waits(entry: StageEntry, unfinished: set[str]) -> bool:
+    texts = [
+        text
+        for value in entry.request.values()
+        for text in (value if isinstance(value, list | tuple) else [value])
+    ]
+    return any(text in unfinished for text in texts if isinstance(text, str))
+
+
+def _row(workspace: Workspace, number: int, title: str, states: list[_Seen]) -> BoardRow:
+    brief = workspace.project.brief
+    approvals = [
+        f"{approval.by}, {approval.on}"
+        for approval in brief.approvals
+        if approval.stage in (title, str(number))
+    ]
+    mine = [seen for seen in states if seen.number == number]
+    state, why = _sum_up(workspace, number, mine)
+    return BoardRow(
+        number=number,
+        title=title,
+        state=state,
+        why=why,
+        owner=brief.owner,
+        approval="; ".join(approvals),
+        deliverables=tuple(dict.fromkeys(path for seen in mine for path in seen.paths)),
+    )
+
+
+def _sum_up(workspace: Workspace, number: int, mine: list[_Seen]) -> tuple[RowState, str]:
+    if number == 1:
+        if workspace.project.brief.statement:
+            return "done", ""
+        return "missing", "say it under [brief] in darkroom.toml"
+    if not any(operation.stage == number for operation in operations().values()):
+        return "not built", ""
+    if not mine:
+        return "missing", "no stage of darkroom.toml does this"
+    for state in ("missing", "stale"):
+        reasons = [f"{seen.name}: {seen.why}" for seen in mine if seen.state == state]
+        if reasons:
+            return state, "; ".join(reasons)
+    return "done", ""

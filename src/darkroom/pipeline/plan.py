@@ -1,0 +1,99 @@
+"""Decide for each stage of darkroom.toml whether its result still holds, and say why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from darkroom.operation import (
+    Operation,
+    differences,
+    find_operation,
+    fingerprint,
+    fingerprint_parts,
+    swept,
+)
+from darkroom.operation.vocabulary import fence
+from darkroom.pipeline.references import StageResults, content_ids, resolve, still_there
+from darkroom.records import Config, StageEntry, StageRecord
+from darkroom.workspace import Workspace
+
+__all__ = ["StagePlan", "StageState", "plan_stage"]
+
+StageState = Literal["done", "stale", "missing"]
+"""done: nothing that decides the result changed; stale: something did; missing: it never ran."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What is to be done for one stage."""
+
+    entry: StageEntry
+    operation: Operation
+    requests: tuple[Config, ...]
+    """One, or one per combination of a sweep."""
+    parts: Mapping[str, Any]
+    state: StageState
+    why: tuple[str, ...]
+    """What changed, one line each."""
+    last: StageRecord | None
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the parts."""
+        return fingerprint(self.parts)
+
+
+def plan_stage(workspace: Workspace, entry: StageEntry, given: StageResults) -> StagePlan:
+    """Compares what decides a stage's result now with what decided it when it last ran.
+
+    Raises:
+        NotFound: its operation, or something that it names, does not exist.
+        InvalidConfig: its request does not fit the operation.
+    """
+    operation = find_operation(entry.operation)
+    resolved = resolve(operation, entry.request, given)
+    as_written = tuple(operation.validate(values) for _, values in swept(resolved, entry.sweep))
+    requests = tuple(_rebased(operation, request, workspace.root) for request in as_written)
+    every = [
+        _parts(workspace, operation, written, request)
+        for written, request in zip(as_written, requests, strict=True)
+    ]
+    parts = every[0] if len(every) == 1 else {str(number): one for number, one in enumerate(every, 1)}
+    last = workspace.catalogue.stages.last(entry.name)
+    state, why = _state(workspace, operation, parts, last)
+    return StagePlan(entry, operation, requests, parts, state, why, last)
+
+
+def _parts(workspace: Workspace, operation: Operation, written: Config, request: Config) -> dict[str, Any]:
+    inputs = dict(content_ids(workspace, operation, request))
+    if operation.inputs is not None:
+        values = {name: getattr(request, name) for name in type(request).model_fields}
+        inputs |= operation.inputs(workspace, **values)
+    return fingerprint_parts(operation, written, inputs=inputs)
+
+
+def _state(
+    workspace: Workspace, operation: Operation, parts: Mapping[str, Any], last: StageRecord | None
+) -> tuple[StageState, tuple[str, ...]]:
+    if last is None:
+        return "missing", ("it has not run yet",)
+    if last.fingerprint != fingerprint(parts):
+        return "stale", tuple(differences(last.parts, parts))
+    for result in last.result["results"]:
+        gone = still_there(workspace, operation, result)
+        if gone:
+            return "stale", (gone,)
+    return "done", ()
+
+
+def _rebased(operation: Operation, request: Config, root: Path) -> Config:
+    """Returns a request whose relative paths start at the project, wherever the shell stands."""
+    changed = {
+        parameter.name: root / getattr(request, parameter.name)
+        for parameter in operation.parameters
+        if fence(parameter.annotation) and isinstance(getattr(request, parameter.name), Path)
+    }
+    return request.model_copy(update=changed)

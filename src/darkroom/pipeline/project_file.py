@@ -1,0 +1,122 @@
+"""Write darkroom.toml with every default spelled out and explained."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import BaseModel
+
+from darkroom.operation import find_operation
+from darkroom.operation.vocabulary import nested_model, spoken_type
+from darkroom.records import Brief, StageEntry
+
+__all__ = ["project_text"]
+
+HEAD = """\
+# What we want: the brief, and the stages that lead to a proven model.
+# Every option stands here with its default. Change one and run `darkroom run`:
+# only what depends on it runs again. `darkroom run --explain` says what would.
+"""
+
+
+def project_text(name: str, stages: list[StageEntry]) -> str:
+    """Returns the text of a new darkroom.toml.
+
+    Args:
+        name: name of the project.
+        stages: its stages; what they do not set is written with its default.
+    """
+    lines = [HEAD, "schema_version = 1", "", "[project]", f"name = {_value(name)}", "", "[brief]"]
+    lines += _fields("brief", _model_rows(Brief, Brief()))
+    for stage in stages:
+        lines += ["", "", *_stage(stage)]
+    return "\n".join(lines) + "\n"
+
+
+def _stage(stage: StageEntry) -> Iterator[str]:
+    operation = find_operation(stage.operation)
+    yield f"# {operation.summary}"
+    yield "[[stage]]"
+    yield f"name = {_value(stage.name)}"
+    yield f"operation = {_value(stage.operation)}"
+    rows = []
+    for parameter in operation.parameters:
+        default = None if parameter.required else parameter.default
+        given = stage.request.get(parameter.name, default)
+        rows.append((parameter.name, parameter.annotation, given, parameter.doc))
+    yield from _fields("stage", rows)
+
+
+Row = tuple[str, Any, Any, str]
+"""Name, type, value and sentence of one key."""
+
+
+def _fields(path: str, rows: list[Row]) -> Iterator[str]:
+    """Yields the keys of one table, then its nested tables, as TOML wants them."""
+    nested: list[Row] = []
+    for name, annotation, value, doc in rows:
+        if nested_model(annotation):
+            nested.append((name, annotation, value, doc))
+        else:
+            yield from _key(name, annotation, value, doc)
+    for name, annotation, value, doc in nested:
+        model = nested_model(annotation)
+        assert model is not None
+        yield ""
+        yield from _comment(doc)
+        yield f"[{path}.{name}]"
+        yield from _fields(f"{path}.{name}", _model_rows(model, _filled(model, value)))
+
+
+def _filled(model: type[BaseModel], value: Any) -> BaseModel:
+    if isinstance(value, BaseModel):
+        return value
+    return model.model_validate(value if isinstance(value, Mapping) else {})
+
+
+def _model_rows(model: type[BaseModel], value: BaseModel) -> list[Row]:
+    return [
+        (name, info.annotation, getattr(value, name), info.description or "")
+        for name, info in model.model_fields.items()
+    ]
+
+
+def _key(name: str, annotation: Any, value: Any, doc: str) -> Iterator[str]:
+    yield from _comment(f"{doc} ({spoken_type(annotation)})")
+    if value is None:
+        yield f"# {name} ="
+    else:
+        yield f"{name} = {_value(value)}"
+
+
+def _comment(text: str) -> Iterator[str]:
+    for line in textwrap.wrap(text, 96):
+        yield f"# {line}"
+
+
+def _value(value: Any) -> str:
+    if value is inspect.Parameter.empty:
+        return '""'
+    return tomlkit.item(_plain(value)).as_string()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump())
+    if isinstance(value, Mapping):
+        table = tomlkit.inline_table()
+        table.update({key: _plain(item) for key, item in value.items()})
+        return table
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, date | datetime | bool | int | float | str):
+        return value
+    return str(value)

@@ -1,0 +1,220 @@
+"""Bring the stages of darkroom.toml up to date, in file order; what did not change is skipped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from darkroom.errors import Cancelled, InvalidConfig, Locked
+from darkroom.operation import put
+from darkroom.operation.table import find_operation
+from darkroom.pipeline.plan import StagePlan, plan_stage
+from darkroom.pipeline.references import StageResults
+from darkroom.records import Fact, Result, StageEntry, StageRecord, Table, now
+from darkroom.workspace import Workspace
+
+__all__ = ["RunReport", "StageOutcome", "run_stages"]
+
+
+class StageOutcome(Fact):
+    """What happened to one stage."""
+
+    name: str
+    operation: str
+    state: Literal["done", "skipped", "to do", "missed"]
+    """done: it ran now; skipped: nothing changed; to do: only explained; missed: a limit is missed."""
+    why: tuple[str, ...] = ()
+    """What had changed."""
+    duration_s: float = 0.0
+
+
+class RunReport(Result):
+    """What `darkroom run` did."""
+
+    stages: tuple[StageOutcome, ...]
+    missed: int = 0
+    """Exit code of the stage that missed a limit, 0 when none did."""
+    summary: tuple[str, ...] = ()
+    """What the last stage that ran has to say."""
+
+    @property
+    def exit_code(self) -> int:
+        """7 when a limit is missed."""
+        return self.missed
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the stages and what each did."""
+        rows = []
+        for stage in self.stages:
+            why = "; ".join(stage.why[:3]) + (
+                f"; and {len(stage.why) - 3} more" if len(stage.why) > 3 else ""
+            )
+            took = f"{stage.duration_s:.1f} s" if stage.duration_s else ""
+            rows.append((stage.name, stage.operation, stage.state, took, why))
+        yield Table(("stage", "operation", "", "took", "because"), tuple(rows))
+        yield from self.summary
+
+
+def run_stages(
+    workspace: Workspace,
+    *,
+    explain: bool = False,
+    rehash: bool = False,
+    again: tuple[str, ...] = (),
+    until: str | None = None,
+) -> RunReport:
+    """Brings stages up to date.
+
+    Args:
+        workspace: the project.
+        explain: say what would run, and run nothing.
+        rehash: compare files by content, not by size and time.
+        again: stages to run although nothing changed.
+        until: last stage to look at.
+
+    Raises:
+        Locked: another `darkroom run` works on this project.
+        Cancelled: a person stopped it; finished stages are kept.
+    """
+    entries = _chosen(workspace, again, until)
+    with _lock(workspace):
+        return _run(workspace, entries, explain=explain, rehash=rehash, again=again)
+
+
+def _run(
+    workspace: Workspace,
+    entries: Iterable[StageEntry],
+    *,
+    explain: bool,
+    rehash: bool,
+    again: tuple[str, ...],
+) -> RunReport:
+    given = StageResults()
+    outcomes: list[StageOutcome] = []
+    waiting = ""
+    for entry in entries:
+        if waiting and _depends(entry, outcomes):
+            outcomes.append(_outcome(entry, "to do", (f"after {waiting}",)))
+            continue
+        plan = plan_stage(workspace, _with_rehash(entry, rehash), given)
+        if plan.state == "done" and entry.name not in again and not _forced(plan, rehash):
+            assert plan.last is not None
+            given.put(entry.name, plan.operation, list(plan.last.result["results"]))
+            outcomes.append(_outcome(entry, "skipped", ()))
+        elif explain:
+            waiting = waiting or entry.name
+            outcomes.append(_outcome(entry, "to do", plan.why or ("asked for",)))
+        else:
+            outcome, results = _perform(workspace, plan)
+            outcomes.append(outcome)
+            given.put(entry.name, plan.operation, [result.model_dump(mode="json") for result in results])
+            missed = max(result.exit_code for result in results)
+            if missed:
+                return RunReport(stages=tuple(outcomes), missed=missed, summary=_words(results))
+    return RunReport(stages=tuple(outcomes))
+
+
+def _perform(workspace: Workspace, plan: StagePlan) -> tuple[StageOutcome, list[Result]]:
+    """Runs one stage and remembers its result, unless a limit is missed."""
+    started = time.monotonic()
+    results: list[Result] = []
+    for request in plan.requests:
+        if workspace.stop_requested.is_set():
+            raise Cancelled(
+                "run.stopped",
+                "Stopped before stage {name}.",
+                do="Go on: darkroom run",
+                name=plan.entry.name,
+            )
+        results.append(plan.operation.call(workspace, request))
+    duration_s = time.monotonic() - started
+    missed = any(result.exit_code for result in results)
+    if not missed:
+        workspace.catalogue.stages.save(
+            StageRecord(
+                name=plan.entry.name,
+                operation=plan.operation.name,
+                fingerprint=plan.fingerprint,
+                parts=plan.parts,
+                result={"results": [result.model_dump(mode="json") for result in results]},
+                finished_at=now(),
+                duration_s=duration_s,
+            )
+        )
+    outcome = _outcome(plan.entry, "missed" if missed else "done", plan.why)
+    return outcome.model_copy(update={"duration_s": duration_s}), results
+
+
+@contextmanager
+def _lock(workspace: Workspace) -> Iterator[None]:
+    """Holds the project, so that two runs do not cross; the lock goes with the process."""
+    workspace.hidden.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(workspace.hidden / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Locked(
+            "run.locked",
+            "Another `darkroom run` works on {root}.",
+            do="Wait until it ends; see how far it is: darkroom status",
+            root=workspace.root,
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _chosen(workspace: Workspace, again: tuple[str, ...], until: str | None) -> list[StageEntry]:
+    entries = list(workspace.project.stage)
+    names = [entry.name for entry in entries]
+    for name in (*again, *([until] if until else [])):
+        if name not in names:
+            raise InvalidConfig(
+                "run.no-such-stage",
+                'No stage "{name}" in darkroom.toml. Stages: {names}.',
+                name=name,
+                names=", ".join(names) or "none",
+            )
+    return entries[: names.index(until) + 1] if until else entries
+
+
+def _depends(entry: StageEntry, outcomes: list[StageOutcome]) -> bool:
+    """Returns whether an entry takes the result of a stage that is still to do."""
+    todo = {f"@{outcome.name}" for outcome in outcomes if outcome.state == "to do"}
+    named = [
+        text
+        for value in entry.request.values()
+        for text in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(text, str)
+    ]
+    return any(text in todo for text in named)
+
+
+def _with_rehash(entry: StageEntry, rehash: bool) -> StageEntry:
+    if not (rehash and _takes_rehash(entry)):
+        return entry
+    return entry.model_copy(update={"request": put(entry.request, "rehash", True)})
+
+
+def _takes_rehash(entry: StageEntry) -> bool:
+    parameters = find_operation(entry.operation).parameters
+    return any(parameter.name == "rehash" for parameter in parameters)
+
+
+def _forced(plan: StagePlan, rehash: bool) -> bool:
+    return rehash and _takes_rehash(plan.entry)
+
+
+def _outcome(
+    entry: StageEntry, state: Literal["done", "skipped", "to do", "missed"], why: tuple[str, ...]
+) -> StageOutcome:
+    return StageOutcome(name=entry.name, operation=entry.operation, state=state, why=why)
+
+
+def _words(results: list[Result]) -> tuple[str, ...]:
+    return tuple(part for result in results for part in result.display() if isinstance(part, str))

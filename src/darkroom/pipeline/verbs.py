@@ -1,0 +1,206 @@
+"""The operations on the whole project: init, run, status, quickstart, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from darkroom.errors import Conflict, NotFound
+from darkroom.operation import LocalPath, operation
+from darkroom.pipeline.board import Board, read_board
+from darkroom.pipeline.runner import RunReport, run_stages
+from darkroom.records import Result, Table
+from darkroom.workspace import PROJECT_FILE, Workspace
+
+if TYPE_CHECKING:
+    from darkroom.records import Contract
+
+__all__ = ["init", "quickstart", "run", "status"]
+
+
+class InitReport(Result):
+    """A new project."""
+
+    project: str
+    """Folder of the project."""
+    file: str
+    """Its darkroom.toml."""
+    pictures: int
+    """Files found in the folder of pictures."""
+    contract: str
+    """What the pictures become."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields what was made and what comes next."""
+        yield f"Made {self.project}/{self.file} for {self.pictures:,} files; they become {self.contract}."
+        yield f"Next: cd {self.project} && darkroom run"
+
+
+class QuickstartReport(Result):
+    """What the quickstart showed."""
+
+    run: RunReport
+    clones: tuple[tuple[str, ...], ...]
+    """Rows of the table of clones."""
+    formats: tuple[tuple[str, ...], ...]
+    """Rows of the table of formats."""
+    spread: str
+    report: str
+    """The page to open."""
+    bundle: str
+    folder: str
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the two tables and what to do next."""
+        yield from RunReport.display(self.run)
+        yield Table(("clone", "seed", "test accuracy", "95 % interval"), self.clones, "Clones")
+        yield self.spread
+        yield Table(
+            ("format", "size", "top-1 agreement", "max difference", "latency p50", "verdict"),
+            self.formats,
+            "Formats, compared with PyTorch on every test picture",
+        )
+        yield f"Report:  {self.report}"
+        yield f"Bundle:  {self.bundle}"
+        yield f"Next:    cd {self.folder} && darkroom status"
+        yield "         darkroom predict pictures/7/digit-0007.png"
+        yield "         change something in darkroom.toml, then: darkroom run --explain"
+
+
+@operation("init", positional=("name",), needs_project=False)
+def init(
+    workspace: Workspace,
+    *,
+    name: str,
+    images: LocalPath | None = None,
+    format: str | None = None,
+    clones: int = 3,
+) -> InitReport:
+    """Make a project from a folder of pictures, with every option spelled out in darkroom.toml.
+
+    Args:
+        name: folder of the new project; its last part is the project's name.
+        images: folder of pictures, one sub-folder per class.
+        format: how the folder says its labels; found out when not given. See the formats' page.
+        clones: how many clones to train, from different seeds.
+    """
+    from darkroom.pipeline.defaults import guess_contract, main_job
+    from darkroom.pipeline.project_file import project_text
+
+    root = (workspace.root / name).resolve()
+    folder = (images or root).resolve()
+    _refuse_old_project(root)
+    if not folder.is_dir():
+        raise NotFound(
+            "init.no-folder",
+            "No folder {folder}.",
+            do="Give the folder that holds the pictures: darkroom init NAME --images FOLDER",
+            folder=folder,
+        )
+    contract = guess_contract(folder)
+    stages = main_job(
+        root.name,
+        Workspace(root).relative(folder),
+        format=format or _detected(folder),
+        contract=contract,
+        recipe={},
+        clones=clones,
+    )
+    _write_project(root, project_text(root.name, stages))
+    return InitReport(
+        project=_shown(root),
+        file=PROJECT_FILE,
+        pictures=sum(1 for path in folder.rglob("*") if path.is_file()),
+        contract=_spoken_contract(contract),
+    )
+
+
+@operation("run", indifferent=("explain", "rehash", "again"))
+def run(
+    workspace: Workspace,
+    *,
+    explain: bool = False,
+    rehash: bool = False,
+    again: tuple[str, ...] = (),
+    until: str | None = None,
+) -> RunReport:
+    """Bring every stage of darkroom.toml up to date; what did not change is skipped.
+
+    Args:
+        explain: say what would run and why, and run nothing.
+        rehash: compare the pictures by content, not by size and time of change.
+        again: stages to run although nothing changed.
+        until: last stage to run.
+    """
+    return run_stages(workspace, explain=explain, rehash=rehash, again=again, until=until)
+
+
+@operation("status")
+def status(workspace: Workspace) -> Board:
+    """Show the ten stages of the life cycle: done, stale, missing or not built."""
+    return read_board(workspace)
+
+
+@operation("quickstart", positional=("folder",), needs_project=False)
+def quickstart(workspace: Workspace, *, folder: str = "digits-demo", clones: int = 3) -> QuickstartReport:
+    """Do the main job on 1,797 handwritten digits: from pictures to a proven bundle.
+
+    Args:
+        folder: folder of the new project; an unfinished one is gone on with.
+        clones: how many clones to train, from different seeds.
+    """
+    from darkroom.pipeline.summary import quickstart_report
+
+    from darkroom.pipeline.defaults import guess_contract, main_job
+    from darkroom.pipeline.project_file import project_text
+    from darkroom.pipeline.quickstart import DIGITS_RECIPE, write_digits
+
+    root = (workspace.root / folder).resolve()
+    if not (root / PROJECT_FILE).is_file():
+        workspace.report("writing the digits", done=write_digits(root / "pictures"), unit="pictures")
+        contract = guess_contract(root / "pictures")
+        stages = main_job(
+            "digits",
+            "pictures",
+            format="class-folders",
+            contract=contract,
+            recipe=DIGITS_RECIPE,
+            clones=clones,
+        )
+        _write_project(root, project_text("digits", stages))
+    with Workspace(root, settings=workspace.settings, listener=workspace.listener) as project:
+        project.stop_requested = workspace.stop_requested
+        return quickstart_report(project, run_stages(project), shown=_shown(root))
+
+
+def _refuse_old_project(root: Path) -> None:
+    if (root / PROJECT_FILE).exists():
+        raise Conflict(
+            "init.exists",
+            "{root} holds a project already.",
+            do="Work on it: cd {root} && darkroom run",
+            root=root,
+        )
+
+
+def _write_project(root: Path, text: str) -> None:
+    from darkroom import atomic
+
+    atomic.write_text(root / PROJECT_FILE, text)
+
+
+def _detected(folder: Path) -> str:
+    from darkroom.formats import detect
+
+    return detect(folder)
+
+
+def _spoken_contract(contract: Contract) -> str:
+    return f"{contract.colour} {contract.width_px}×{contract.height_px} ({contract.resize})"
+
+
+def _shown(path: Path) -> str:
+    """Returns a path as short as it can be typed from here."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
