@@ -66,10 +66,16 @@ def write_folder(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:
-    """Removes what killed processes left aside directly in `folder`; returns how many things."""
+    """Removes what others left aside directly in `folder`; returns how many things.
+
+    Args:
+        folder: looked at, its sub-folders are not.
+        older_than_s: age from which on it goes even if its process lives; what a dead process left
+            goes at any age.
+    """
     swept = 0
     for left in folder.glob(f"{ASIDE}*"):
-        if time.time() - left.stat().st_mtime < older_than_s:
+        if _in_use(left, older_than_s):
             continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
@@ -79,8 +85,19 @@ def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:
     return swept
 
 
+def _in_use(left: Path, older_than_s: float) -> bool:
+    try:
+        age_s = time.time() - left.stat().st_mtime
+        os.kill(int(left.name.removeprefix(ASIDE).partition("-")[0]), 0)
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    except (PermissionError, ValueError):
+        pass
+    return age_s < older_than_s
+
+
 def _aside(path: Path) -> Path:
-    return path.parent / f"{ASIDE}{path.name}-{uuid.uuid4().hex[:12]}"
+    return path.parent / f"{ASIDE}{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
 
 def _put_in_place(aside: Path, path: Path) -> None:

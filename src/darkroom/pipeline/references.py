@@ -157,7 +157,7 @@ def _content(workspace: Workspace, kind: str, name: str) -> str:
     if kind == "source":
         return catalogue.sources.get(name).path
     if kind == "bundle":
-        return str(catalogue.bundles.get(name).manifest["id"])
+        return catalogue.bundles.get(name).manifest.id
     run = catalogue.runs.get(name)
     if not (workspace.runs_folder / run.id / "model-card.json").is_file():
         raise NotFound("run.folder-gone", "The folder of run {name} is gone.", name=name)

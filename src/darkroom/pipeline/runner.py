@@ -9,6 +9,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from darkroom import atomic
 from darkroom.errors import Cancelled, InvalidConfig, Locked
 from darkroom.operation import put
 from darkroom.operation.table import find_operation
@@ -82,6 +83,7 @@ def run_stages(
     """
     entries = _chosen(workspace, again, until)
     with _lock(workspace):
+        _sweep(workspace)
         return _run(workspace, entries, explain=explain, rehash=rehash, again=again)
 
 
@@ -147,6 +149,19 @@ def _perform(workspace: Workspace, plan: StagePlan) -> tuple[StageOutcome, list[
         )
     outcome = _outcome(plan.entry, "missed" if missed else "done", plan.why)
     return outcome.model_copy(update={"duration_s": duration_s}), results
+
+
+def _sweep(workspace: Workspace) -> None:
+    """Removes what killed processes left aside."""
+    for folder in (
+        workspace.root,
+        workspace.deliverables,
+        workspace.renderings,
+        workspace.bundles_folder,
+        workspace.runs_folder,
+        *workspace.runs_folder.glob("*/"),
+    ):
+        atomic.sweep(folder)
 
 
 @contextmanager

@@ -1,0 +1,234 @@
+"""Our whole training loop against the fastest bare loop and against the usual way, LeNet on MNIST.
+
+    python benchmarks/training_loop.py [--mnist DIR] [--json] [--rounds 30]
+
+Epochs are interleaved: after each epoch of `train()` one epoch of every rival runs in the same process,
+with the same batch size, threads, precision and optimiser. Ours is the time between two such pauses:
+gather, augmentation, forward, backward, step, loss and accuracy, metrics, curves, events, checkpoints.
+
+- bare: pictures normalised beforehand, float32 in memory, channels-last, fused optimiser, no logging.
+- usual: DataLoader over PIL pictures with 0 or 2 workers, and per picture the operations that
+  torchvision's RandomAffine, RandomHorizontalFlip, ToTensor and Normalize make (torchvision itself is not
+  needed), loss and accuracy read with .item() at each step.
+"""
+
+import argparse
+import gzip
+import json
+import math
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from darkroom.networks import build
+from darkroom.records import Contract
+from darkroom.training import Augment, CardFacts, Optimiser, Recipe, Schedule
+from darkroom.training.loop import train
+
+IMAGES, THREADS, WARM_UP = 4500, 2, 3
+AUGMENT = Augment(rotate_deg=15, zoom=0.1, shift=0.1, flip="horizontal")
+FACTS = CardFacts(
+    labels=tuple("0123456789"), contract=Contract(width_px=28, height_px=28, colour="grey"), dataset="mnist"
+)
+
+
+def main() -> int:
+    options = _options()
+    images, labels = _mnist(options.mnist)
+    held = True
+    for batch_size in (64, 128):
+        for augment in (Augment(), AUGMENT):
+            rivals = {"bare": _bare_epochs(images, labels, batch_size)}
+            if augment != Augment():
+                for workers in (0, 2):
+                    rivals[f"usual{workers}"] = _usual_epochs(images, labels, batch_size, workers)
+            times = _interleave(images, labels, batch_size, augment, rivals, options.rounds)
+            held &= _report(times, batch_size, augment != Augment(), options.json)
+    return 0 if held else 1
+
+
+def _options():
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mnist", type=Path, default=beside, help="folder with MNIST's idx.gz files")
+    parser.add_argument("--json", action="store_true", help="one object per line")
+    parser.add_argument("--rounds", type=int, default=30, help="epochs of each")
+    return parser.parse_args()
+
+
+def _mnist(folder):
+    with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)[:IMAGES]
+    with gzip.open(folder / "train-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)[:IMAGES].astype(np.int64)
+    return images, labels
+
+
+class _Split:
+    def __init__(self, images, labels):
+        self.images, self.labels, self.shape = images, labels, images.shape[1:]
+        self.image_ids = [str(index) for index in range(len(images))]
+
+    def __len__(self):
+        return len(self.images)
+
+    def gather(self, indices, out=None):
+        return np.take(self.images, indices, axis=0, out=out, mode="clip")
+
+
+class _Rendering:
+    def __init__(self, images, labels):
+        self.splits = {"train": _Split(images, labels), "val": _Split(images[:0], labels[:0])}
+
+    def split(self, name):
+        return self.splits[name]
+
+
+def _interleave(images, labels, batch_size, augment, rivals, rounds):
+    """Returns seconds per epoch by name; rivals run while `train()` waits in its progress call."""
+    times = {name: [] for name in ("ours", *rivals)}
+    recipe = Recipe(
+        epochs=rounds + WARM_UP,
+        batch_size=batch_size,
+        learning_rate=0.01,
+        optimiser=Optimiser(name="sgd"),
+        schedule=Schedule(name="cosine"),
+        augment=augment,
+        threads=THREADS,
+        device="cpu",
+    )
+    began = 0.0
+
+    def after(done, total, figures):
+        nonlocal began
+        if "train_loss" not in figures:
+            return
+        times["ours"].append(time.perf_counter() - began)
+        torch.use_deterministic_algorithms(False)
+        for name, rival in rivals.items():
+            start = time.perf_counter()
+            next(rival)
+            times[name].append(time.perf_counter() - start)
+        torch.use_deterministic_algorithms(True)
+        began = time.perf_counter()
+
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        train(
+            Path(folder),
+            rendering=_Rendering(images, labels),
+            recipe=recipe,
+            seed=0,
+            facts=FACTS,
+            on_progress=after,
+        )
+    return {name: np.array(values[WARM_UP:]) for name, values in times.items()}
+
+
+def _network():
+    torch.manual_seed(0)
+    network = build("lenet5", channels=1, size=(28, 28), classes=10)
+    return network.to(memory_format=torch.channels_last).train()
+
+
+def _bare_epochs(images, labels, batch_size):
+    network = _network()
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)
+    x = (torch.from_numpy(images.copy()).float() / 255 - 0.1307) / 0.3081
+    x, y = x.permute(0, 3, 1, 2), torch.from_numpy(labels)
+    while True:
+        for chosen in torch.randperm(len(x)).split(batch_size):
+            functional.cross_entropy(network(x[chosen]), y[chosen]).backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        yield
+
+
+class _Pictures(Dataset):
+    def __init__(self, images, labels):
+        self.pictures = [Image.fromarray(image[..., 0]) for image in images]
+        self.labels = labels
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, index):
+        picture = self.pictures[index]
+        angle = math.radians(random.uniform(-AUGMENT.rotate_deg, AUGMENT.rotate_deg))
+        scale = random.uniform(1 - AUGMENT.zoom, 1 + AUGMENT.zoom)
+        right, down = (random.uniform(-AUGMENT.shift, AUGMENT.shift) * 28 for _ in "xy")
+        cosine, sine = math.cos(angle) / scale, math.sin(angle) / scale
+        x, y = 14 + right, 14 + down
+        matrix = (cosine, sine, 14 - cosine * x - sine * y, -sine, cosine, 14 + sine * x - cosine * y)
+        picture = picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+        if torch.rand(1) < 0.5:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        tensor = torch.from_numpy(np.array(picture, copy=True)).view(28, 28, 1).permute(2, 0, 1)
+        tensor = tensor.contiguous().to(torch.float32).div(255).clone()
+        mean, deviation = torch.as_tensor([0.1307]), torch.as_tensor([0.3081])
+        return tensor.sub_(mean.view(-1, 1, 1)).div_(deviation.view(-1, 1, 1)), int(self.labels[index])
+
+
+def _usual_epochs(images, labels, batch_size, workers):
+    network = _network().to(memory_format=torch.contiguous_format)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    loader = DataLoader(
+        _Pictures(images, labels),
+        batch_size,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    while True:
+        total, correct = 0.0, 0
+        for x, y in loader:
+            optimiser.zero_grad()
+            logits = network(x)
+            loss = functional.cross_entropy(logits, y)
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(x)
+            correct += (logits.argmax(1) == y).sum().item()
+        yield
+
+
+def _report(times, batch_size, augmented, as_json):
+    kind = "warp" if augmented else "plain"
+    bare = {"median": np.median(times["bare"]), "p20": np.percentile(times["bare"], 20)}
+    ours = {"median": np.median(times["ours"]), "p20": np.percentile(times["ours"], 20)}
+    lines = [
+        (f"{kind}.batch{batch_size}.over_bare.{what}", bare[what] / ours[what], 0.85 if augmented else 0.95)
+        for what in ("median", "p20")
+    ]
+    if augmented:
+        rivals = [times["usual0"], times["usual2"]]
+        best = {
+            "median": min(np.median(rival) for rival in rivals),
+            "p20": min(np.percentile(rival, 20) for rival in rivals),
+        }
+        lines += [
+            (f"{kind}.batch{batch_size}.over_usual.{what}", best[what] / ours[what], 2.3) for what in best
+        ]
+    for name, value, bar in lines:
+        line = {"name": f"training_loop.{name}", "value": round(float(value), 3), "bar": bar}
+        line["holds"] = bool(value >= bar)
+        sys.stdout.write(json.dumps(line) + "\n" if as_json else _sentence(**line, times=ours))
+    sys.stdout.flush()
+    return all(value >= bar for _, value, bar in lines)
+
+
+def _sentence(name, value, bar, holds, times):
+    verdict = "holds" if holds else "MISSED"
+    return f"{name:48s} {value:6.3f}  bar {bar:4.2f}  {verdict}  (ours {times['median'] * 1e3:.0f} ms)\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
