@@ -1,0 +1,70 @@
+"""Makes tests hermetic, finds the real pictures, and in CI turns a wrong skip into a failure."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+ROOT = Path(__file__).resolve().parent.parent
+OFFLINE = ROOT / "tests" / "offline"
+
+MAY_SKIP_IN_CI = (
+    r"\bGPU\b",  # a machine without one cannot run it, and says so
+    r"\bmacOS\b",
+)
+"""Reasons, as patterns, for which a test may skip in CI too."""
+
+TEST_DATA = os.environ.get("DARKROOM_TEST_DATA")
+
+# Before any test file is imported: what a user set for Darkroom or for a terminal must not change a test.
+for name in list(os.environ):
+    if name.startswith("DARKROOM_") or name in {
+        "COLUMNS",
+        "LINES",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "PYTHONPATH",
+    }:
+        del os.environ[name]
+os.environ["PYTHONPATH"] = str(OFFLINE)  # children refuse the network as well
+os.environ["HF_HUB_OFFLINE"] = "1"
+runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real pictures: DARKROOM_TEST_DATA, else shared/data beside the repository."""
+    folder = Path(TEST_DATA) if TEST_DATA else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no folder of real pictures at {folder}; DARKROOM_TEST_DATA names another")
+    return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _refuse_skip(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _refuse_skip(report)
+
+
+def _refuse_skip(report: Report) -> Report:
+    if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):
+        return report
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not any(re.search(pattern, reason) for pattern in MAY_SKIP_IN_CI):
+        report.outcome = "failed"
+        report.longrepr = f"In CI nothing may be absent, but a test skipped: {reason}"
+    return report
