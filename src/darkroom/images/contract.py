@@ -1,0 +1,141 @@
+"""Run the preprocessing contract: from a decoded picture to the tensor, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from darkroom.errors import Unsupported
+from darkroom.images.colour import flatten, grey_of, in_colour
+from darkroom.images.decode import Decoded, decode, pixels_of
+from darkroom.images.enhance import ENHANCEMENTS
+from darkroom.images.opening import MAX_PIXELS
+from darkroom.images.orientation import upright
+from darkroom.images.transform import Transform, transform_of
+from darkroom.records import CONTRACT_VERSION, Contract
+
+__all__ = ["Prepared", "Step", "apply_contract", "prepare"]
+
+
+class Step(NamedTuple):
+    """What one step left behind."""
+
+    name: str
+    """"decode", "orient", "alpha", "colour", "crop", "resize_horizontal", "resize_vertical", "pad", and
+    "enhance_" with the name of each enhancement; a step that had nothing to do stands there as well."""
+    pixels: NDArray[np.uint8]
+    """(H, W, C) uint8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture as the network takes it, and the way back."""
+
+    tensor: NDArray[np.uint8]
+    """(height, width, channels) uint8."""
+    transform: Transform
+    """From the tensor to the upright photo and back."""
+    steps: tuple[Step, ...] = ()
+    """Each step's pixels, where they were asked for; the last is the tensor."""
+
+
+def prepare(data: bytes, contract: Contract, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decodes a picture and brings it to the tensor, (height, width, channels) uint8.
+
+    Args:
+        data: the encoded bytes.
+        contract: what is asked for.
+        max_pixels: larger pictures are refused before they are decoded.
+
+    Raises:
+        InvalidImage: the bytes are no picture, are broken or cut short, or hold too many pixels.
+        Unsupported: a picture of a kind that is known and not read here, or a newer contract.
+    """
+    return apply_contract(decode(data, max_pixels=max_pixels), contract).tensor
+
+
+def apply_contract(decoded: Decoded, contract: Contract, *, trace: bool = False) -> Prepared:
+    """Brings a decoded picture to the tensor.
+
+    Args:
+        decoded: the picture.
+        contract: what is asked for.
+        trace: keep what each step left behind.
+
+    Raises:
+        Unsupported: the contract is of a version that this Darkroom does not know.
+    """
+    if contract.version != CONTRACT_VERSION:
+        raise Unsupported(
+            "contract.version",
+            "The contract is of version {version}; this Darkroom computes version {known}.",
+            do="Update Darkroom: pip install --upgrade darkroom",
+            version=contract.version,
+            known=CONTRACT_VERSION,
+        )
+    width_px, height_px = decoded.image.size
+    if decoded.orientation in {5, 6, 7, 8}:
+        width_px, height_px = height_px, width_px
+    transform = transform_of(width_px, height_px, contract, orientation=decoded.orientation)
+    kept: list[Step] = []
+    held: Image.Image | NDArray[np.uint8] = decoded.image
+    for name, held in _develop(decoded, contract, transform):
+        if trace:
+            kept.append(Step(name, _pixels(held)))
+    return Prepared(_pixels(held), transform, tuple(kept))
+
+
+def _develop(
+    decoded: Decoded, contract: Contract, transform: Transform
+) -> Iterator[tuple[str, Image.Image | NDArray[np.uint8]]]:
+    """Yields what each step makes, in the contract's order."""
+    image = decoded.image
+    yield "decode", image
+    image = upright(image, decoded.orientation)
+    yield "orient", image
+    image = flatten(image, contract.alpha_colour)
+    yield "alpha", image
+    image = in_colour(image, contract.colour)
+    yield "colour", image
+    image = _crop(image, transform.crop_box)
+    yield "crop", image
+    # One axis a call: the order of the two passes inside one call is Pillow's own choice, and it changed.
+    image = _resize(image, transform.resized_width_px, image.height)
+    yield "resize_horizontal", image
+    image = _resize(image, image.width, transform.resized_height_px)
+    yield "resize_vertical", image
+    pixels = _pad(pixels_of(image), contract, transform)
+    yield "pad", pixels
+    for name in contract.enhance:
+        pixels = ENHANCEMENTS[name](pixels)
+        yield f"enhance_{name}", pixels
+
+
+def _crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    # Not resize(box=…): its filter would reach over the edge of the box.
+    return image if box == (0, 0, *image.size) else image.crop(box)
+
+
+def _resize(image: Image.Image, width_px: int, height_px: int) -> Image.Image:
+    size = (width_px, height_px)
+    return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
+
+
+def _pad(pixels: NDArray[np.uint8], contract: Contract, transform: Transform) -> NDArray[np.uint8]:
+    if pixels.shape == contract.shape:
+        return pixels
+    grey = contract.colour == "grey"
+    tensor = np.empty(contract.shape, np.uint8)
+    tensor[:] = grey_of(contract.pad_colour) if grey else contract.pad_colour
+    left, top, right, bottom = transform.tensor_box
+    tensor[top:bottom, left:right] = pixels
+    return tensor
+
+
+def _pixels(held: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels_of(held) if isinstance(held, Image.Image) else held
