@@ -1,0 +1,207 @@
+"""Golden vectors: pictures with the tensor and the answer that each platform must reach from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.bundle.manifest import GOLDEN, refuse_newer
+from darkroom.bundle.synthetic import synthetic_images
+from darkroom.errors import Damaged, Invalid
+from darkroom.images import Decoded, Prepared, apply_contract, decode
+from darkroom.records import Contract
+
+__all__ = ["GoldenVector", "GoldenVectors"]
+
+GOLDEN_VERSION = 1
+INDEX = "golden.json"
+_NAME = re.compile(r"\w[\w-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class GoldenVector:
+    """One picture and what comes of it."""
+
+    name: str
+    image: bytes
+    """The picture, encoded; drawn ones are PNG, so that each platform decodes the same pixels."""
+    tensor: NDArray[np.uint8]
+    """(h, w, c) uint8."""
+    probabilities: tuple[float, ...] | None = None
+    """What the model answers, in the order of its labels."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the picture's file."""
+        return f"{self.name}.png" if self.image.startswith(b"\x89PNG") else f"{self.name}.jpg"
+
+
+@dataclass(frozen=True)
+class GoldenVectors:
+    """The golden vectors of one contract."""
+
+    contract: Contract
+    vectors: tuple[GoldenVector, ...]
+
+    @classmethod
+    def of(cls, contract: Contract, images: Iterable[tuple[str, bytes]]) -> GoldenVectors:
+        """Makes vectors of named pictures; their answers are still open."""
+        return cls(
+            contract,
+            tuple(
+                GoldenVector(name, image, apply_contract(decode(image), contract).tensor)
+                for name, image in images
+            ),
+        )
+
+    @classmethod
+    def synthetic(cls, contract: Contract, *, count: int = 12, seed: int = 0) -> GoldenVectors:
+        """Makes vectors of drawn pictures that touch each step of the contract."""
+        return cls.of(contract, synthetic_images(contract, count, seed))
+
+    @property
+    def tensors(self) -> NDArray[np.uint8]:
+        """All tensors, (N, h, w, c) uint8."""
+        shape = (len(self.vectors), *self.contract.shape)
+        return np.array([vector.tensor for vector in self.vectors], np.uint8).reshape(shape)
+
+    @property
+    def probabilities(self) -> NDArray[np.float32] | None:
+        """All answers, (N, classes); None where one is open."""
+        rows = [vector.probabilities for vector in self.vectors]
+        return None if None in rows else np.array(rows, np.float32)
+
+    def answered(self, probabilities: NDArray[np.floating[Any]]) -> GoldenVectors:
+        """Returns the vectors with a model's answers.
+
+        Args:
+            probabilities: (N, classes), a row per vector.
+        """
+        if len(probabilities) != len(self.vectors):
+            raise Invalid(
+                "golden.count",
+                "{received} answers for {expected} golden vectors.",
+                received=len(probabilities),
+                expected=len(self.vectors),
+            )
+        rows = [tuple(map(float, row)) for row in probabilities]
+        pairs = zip(self.vectors, rows, strict=True)
+        return replace(self, vectors=tuple(replace(vector, probabilities=row) for vector, row in pairs))
+
+    def write(self, folder: Path, labels: tuple[str, ...] = ()) -> None:
+        """Writes `<name>.png`, `<name>.bin` (the tensor's bytes) and `golden.json` into a folder.
+
+        Args:
+            folder: an empty folder.
+            labels: names of the classes, in the order of the answers.
+
+        Raises:
+            Invalid: two vectors have one name, or a name is not fit for a file.
+        """
+        _check_names([vector.name for vector in self.vectors])
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = []
+        for vector in self.vectors:
+            (folder / vector.file_name).write_bytes(vector.image)
+            (folder / f"{vector.name}.bin").write_bytes(vector.tensor.tobytes())
+            entries.append(_entry(vector, self.contract))
+        head = {
+            "schema_version": GOLDEN_VERSION,
+            "contract": self.contract.model_dump(mode="json"),
+            "tensor_shape": list(self.contract.shape),
+            "labels": list(labels),
+        }
+        (folder / INDEX).write_text(_index(head, entries), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> GoldenVectors:
+        """Reads what `write` wrote.
+
+        Raises:
+            Damaged: a file is missing or does not fit the others.
+            Unsupported: a newer Darkroom wrote it.
+        """
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            refuse_newer(f"{GOLDEN}/{INDEX}", index.get("schema_version"), GOLDEN_VERSION)
+            contract = Contract.model_validate(index["contract"])
+            vectors = tuple(_read(folder, entry, contract) for entry in index["vectors"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Damaged(
+                "golden.damaged",
+                "The golden vectors in {folder} cannot be read: {reason}.",
+                do="Make the bundle again: darkroom export convert",
+                folder=folder,
+                reason=error,
+            ) from error
+        return cls(contract, vectors)
+
+    def differing(self) -> tuple[str, ...]:
+        """Returns the names of the vectors whose picture gives another tensor here than was written."""
+        return tuple(
+            vector.name
+            for vector in self.vectors
+            if not np.array_equal(apply_contract(decode(vector.image), self.contract).tensor, vector.tensor)
+        )
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1 or not _NAME.fullmatch(name):
+            raise Invalid(
+                "golden.name",
+                "A golden vector cannot be called {name!r}: names are unique, of letters, digits, - and _.",
+                name=name,
+            )
+
+
+def _index(head: dict[str, Any], entries: list[dict[str, Any]]) -> str:
+    """Lays JSON out with a line per key and per vector, so that a difference shows in one line."""
+    keys = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+    rows = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+    return "{\n" + ",\n".join([*keys, f'"vectors": [\n{rows}\n]']) + "\n}\n"
+
+
+def _entry(vector: GoldenVector, contract: Contract) -> dict[str, Any]:
+    decoded = decode(vector.image)
+    traced = apply_contract(decoded, contract, trace=True)
+    return {
+        "name": vector.name,
+        "image": vector.file_name,
+        "tensor": f"{vector.name}.bin",
+        "probabilities": vector.probabilities,
+        "orientation": decoded.orientation,
+        "transform": asdict(traced.transform),
+        "steps": _step_rows(decoded, traced),
+    }
+
+
+def _step_rows(decoded: Decoded, traced: Prepared) -> list[dict[str, Any]]:
+    """Lists each step with the hash of its pixels, so that a platform can find the first that differs."""
+    return [
+        {
+            "step": name,
+            "shape": list(pixels.shape),
+            "sha256": hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest(),
+        }
+        for name, pixels in traced.steps
+    ]
+
+
+def _read(folder: Path, entry: dict[str, Any], contract: Contract) -> GoldenVector:
+    tensor = np.frombuffer((folder / Path(entry["tensor"]).name).read_bytes(), np.uint8)
+    answer = entry["probabilities"]
+    return GoldenVector(
+        name=entry["name"],
+        image=(folder / Path(entry["image"]).name).read_bytes(),
+        tensor=tensor.reshape(contract.shape),
+        probabilities=None if answer is None else tuple(map(float, answer)),
+    )

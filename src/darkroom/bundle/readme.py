@@ -1,0 +1,64 @@
+"""README.txt of a bundle: what a person who unpacks it needs to know."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from darkroom.bundle.model_file import ModelFile
+from darkroom.records import ModelCard
+
+__all__ = ["readme"]
+
+_WIDTH = 96
+
+
+def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
+    """Returns the text.
+
+    Args:
+        name: what the project is called.
+        card: facts of the model.
+        models: the bundle's model files.
+    """
+    height, width, channels = card.contract.shape
+    colour = "RGB" if channels == 3 else "grey"
+    rows = "\n".join(f"  models/{one.path.name}  {one.target}, {one.precision}" for one in models)
+    labels = f"(1, {len(card.labels)}), in the order of the labels: {_some(card.labels)}"
+    parts = [
+        f"{name}: a {card.task} model, bundled by Darkroom",
+        f"Model files\n{rows or '  none'}",
+        f"Input: one picture as uint8, (1, {height}, {width}, {channels}), rows, columns, {colour}. Make "
+        "it from a photo by the steps in contract.json, in that order and in integers; normalisation and "
+        "softmax are inside the model.",
+        f"Output: probabilities, {labels}.",
+        "Check: each picture in golden/ must become the bytes of its .bin file exactly; golden.json holds "
+        "the hash of each step on the way, and the probabilities that the model answers with.",
+        f"Trained in run {card.run or '-'} on {card.dataset or '-'}. {_figures(card)}".strip(),
+        *_said("Intended use", card.intended_use),
+        *_said("Not for", card.not_for),
+        *_said("Human review", card.human_review),
+        *_said("Licence", card.licence),
+        "Files: bundle.json lists every file with its sha256; model-card.json holds all facts about the "
+        "model, its labels and thresholds.",
+    ]
+    return "\n\n".join(_wrapped(part) for part in parts) + "\n"
+
+
+def _some(labels: tuple[str, ...]) -> str:
+    shown = ", ".join(labels[:20])
+    return shown if len(labels) <= 20 else f"{shown}, … ({len(labels)} in model-card.json)"
+
+
+def _figures(card: ModelCard) -> str:
+    return " ".join(f"{name} {figure}." for name, figure in card.metrics.items())
+
+
+def _said(head: str, text: str) -> list[str]:
+    return [f"{head}: {text}"] if text else []
+
+
+def _wrapped(part: str) -> str:
+    if "\n" in part:
+        return part
+    return textwrap.fill(part, _WIDTH, break_long_words=False, break_on_hyphens=False)

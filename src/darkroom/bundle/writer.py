@@ -1,0 +1,162 @@
+"""Write a bundle: whole or not at all, with a hash for every file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from darkroom.atomic import write_folder
+from darkroom.bundle.contract_document import contract_document
+from darkroom.bundle.golden import GoldenVectors
+from darkroom.bundle.manifest import (
+    CARD,
+    CONTRACT,
+    GOLDEN,
+    MANIFEST,
+    MODELS,
+    README,
+    file_hash,
+    manifest_id,
+)
+from darkroom.bundle.model_file import ExtraFile, ModelFile
+from darkroom.bundle.readme import readme
+from darkroom.errors import Invalid, NotFound
+from darkroom.records import BundleFile, BundleManifest, ModelCard, now
+
+__all__ = ["write_bundle"]
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    name: str,
+    card: ModelCard,
+    models: Sequence[ModelFile],
+    golden: GoldenVectors,
+    extra: Sequence[ExtraFile] = (),
+) -> BundleManifest:
+    """Writes a bundle; it takes the place of one that lies there.
+
+    Args:
+        folder: where it goes.
+        name: what the project is called.
+        card: facts of the model; its contract becomes `contract.json`.
+        models: converted files, copied into `models/`.
+        golden: golden vectors under the card's contract.
+        extra: further files.
+
+    Raises:
+        Invalid: labels, outputs, golden vectors or file names do not fit together.
+        NotFound: a model file is not there.
+        StorageFailed: the disk refuses; what lay there before is untouched.
+    """
+    _check(card, models, golden, extra)
+    with write_folder(folder) as aside:
+        about = _fill(aside, name, card, models, golden, extra)
+        files = _listed(aside, about)
+        head = BundleManifest(
+            id="",
+            name=name,
+            run=card.run,
+            dataset=card.dataset,
+            task=card.task,
+            created_at=now(),
+            files=files,
+        ).model_dump(mode="json")
+        content = head | {"id": manifest_id(head)}
+        _write_json(aside / MANIFEST, content)
+    return BundleManifest.model_validate(content)
+
+
+def _fill(
+    aside: Path,
+    name: str,
+    card: ModelCard,
+    models: Sequence[ModelFile],
+    golden: GoldenVectors,
+    extra: Sequence[ExtraFile],
+) -> dict[str, dict[str, str]]:
+    """Writes all files but the manifest; returns what the manifest says of each beside its hash."""
+    about = {CARD: {"role": "card"}, CONTRACT: {"role": "contract"}, README: {"role": "readme"}}
+    (aside / MODELS).mkdir()
+    for model in models:
+        place = f"{MODELS}/{model.path.name}"
+        shutil.copyfile(model.path, aside / place)
+        about[place] = {"role": "model", "target": model.target, "precision": model.precision}
+    golden.write(aside / GOLDEN, card.labels)
+    for more in extra:
+        path = aside / more.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(more.data)
+        about[more.path] = {"role": more.role}
+    _write_json(aside / CARD, card.model_dump(mode="json"))
+    _write_json(aside / CONTRACT, contract_document(card.contract))
+    (aside / README).write_text(readme(name, card, models), encoding="utf-8")
+    return about
+
+
+def _listed(folder: Path, about: dict[str, dict[str, str]]) -> tuple[BundleFile, ...]:
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return tuple(
+        BundleFile(
+            path=place,
+            sha256=file_hash(path),
+            size_bytes=path.stat().st_size,
+            **about.get(place, {"role": "golden"}),
+        )
+        for place, path in sorted(paths.items())
+    )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check(
+    card: ModelCard, models: Sequence[ModelFile], golden: GoldenVectors, extra: Sequence[ExtraFile]
+) -> None:
+    if len(set(card.labels)) != len(card.labels):
+        raise Invalid(
+            "bundle.label-twice", "A label stands twice in the card: {labels}.", labels=card.labels
+        )
+    for model in models:
+        if not model.path.is_file():
+            raise NotFound(
+                "bundle.no-such-file", "There is no model file {path} to bundle.", path=model.path
+            )
+        _check_outputs(model.path.name, model.outputs, card)
+    for vector in golden.vectors:
+        answer = vector.probabilities
+        _check_outputs(f"Golden vector {vector.name}", None if answer is None else len(answer), card)
+    if golden.contract != card.contract:
+        raise Invalid(
+            "bundle.contract", "The golden vectors were made under another contract than the card's."
+        )
+    _check_names(models, extra)
+
+
+def _check_outputs(what: str, outputs: int | None, card: ModelCard) -> None:
+    if outputs is not None and outputs != len(card.labels):
+        raise Invalid(
+            "bundle.labels",
+            "{what} answers with {outputs} probabilities, but the card has {labels} labels.",
+            do="Convert the model that the card belongs to.",
+            what=what,
+            outputs=outputs,
+            labels=len(card.labels),
+        )
+
+
+def _check_names(models: Sequence[ModelFile], extra: Sequence[ExtraFile]) -> None:
+    ours = {MANIFEST, CARD, CONTRACT, README}
+    places = [f"{MODELS}/{model.path.name}" for model in models] + [more.path for more in extra]
+    for place in places:
+        parts = PurePosixPath(place)
+        taken = place in ours or parts.parts[0] == GOLDEN or places.count(place) > 1
+        if taken or parts.is_absolute() or ".." in parts.parts:
+            raise Invalid(
+                "bundle.place", "A bundle cannot hold a file at {place!r}: the place is taken.", place=place
+            )
