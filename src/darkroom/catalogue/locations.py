@@ -1,0 +1,93 @@
+"""Where the bytes of images lie: one row per file of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from darkroom.catalogue import schema
+from darkroom.catalogue.database import Database, chunks, turns, upsert
+from darkroom.errors import NotFound
+from darkroom.records import Location
+
+__all__ = ["Locations", "put_locations"]
+
+_IDS = 1000  # ids in one query
+
+_locations = schema.locations
+
+
+class Locations:
+    """The places of all images."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, locations: Iterable[Location]) -> None:
+        """Notes where images lie; what was noted for the same path of a source is replaced.
+
+        Raises:
+            NotFound: an image or a source is not in the project.
+        """
+        put_locations(self._database, locations)
+
+    def of_source(self, source_id: str) -> Iterator[Location]:
+        """Gives the places of one source, sorted by path."""
+        query = sa.select(_locations).where(_locations.c.source_id == source_id)
+        last = ""
+        while True:
+            page = query.where(_locations.c.path > last).order_by(_locations.c.path).limit(5000)
+            with self._database.read() as connection:
+                rows = connection.execute(page).mappings().all()
+            if not rows:
+                return
+            yield from map(_location_of, rows)
+            last = rows[-1]["path"]
+
+    def of_images(self, image_ids: Iterable[str]) -> dict[str, list[Location]]:
+        """Returns the places of each image; one that lies nowhere is left out."""
+        found: dict[str, list[Location]] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(dict.fromkeys(image_ids), _IDS):
+                query = sa.select(_locations).where(_locations.c.image_id.in_(chunk))
+                order = query.order_by(_locations.c.image_id, _locations.c.source_id, _locations.c.path)
+                for row in connection.execute(order).mappings():
+                    found.setdefault(row["image_id"], []).append(_location_of(row))
+        return found
+
+    def remove(self, source_id: str, paths: Iterable[str]) -> int:
+        """Forgets places of a source, and returns how many; the images stay in the project."""
+        removed = 0
+        for chunk in turns(paths, _IDS):
+            gone = sa.delete(_locations).where(
+                _locations.c.source_id == source_id, _locations.c.path.in_(chunk)
+            )
+            with self._database.write() as connection:
+                removed += connection.execute(gone).rowcount
+        return removed
+
+
+def put_locations(database: Database, locations: Iterable[Location]) -> None:
+    """Notes where images lie, one transaction per 2,000.
+
+    Raises:
+        NotFound: an image or a source is not in the project.
+    """
+    for chunk in turns(locations):
+        # The last word counts when one path comes twice.
+        rows = {(place.source_id, place.path): place.model_dump() for place in chunk}
+        with database.write() as connection:
+            try:
+                upsert(connection, _locations, list(rows.values()))
+            except sa.exc.IntegrityError as error:
+                raise NotFound(
+                    "location.of-nothing",
+                    "A place names an image or a source that is not in this project.",
+                    do="Add the source first, then the images, then their places.",
+                ) from error
+
+
+def _location_of(row: Mapping[str, Any]) -> Location:
+    return Location.model_validate(dict(row))

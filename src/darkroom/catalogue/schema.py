@@ -1,0 +1,249 @@
+"""Every table of the catalogue; the migrations must lead to exactly this."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "REVISION",
+    "Moment",
+    "annotations",
+    "bundles",
+    "counters",
+    "current_annotations",
+    "datasets",
+    "images",
+    "locations",
+    "members",
+    "metadata",
+    "quarantine",
+    "runs",
+    "sources",
+    "splits",
+    "stages",
+]
+
+REVISION = "0001"
+"""The newest migration; a database at this revision has exactly the tables below."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment, kept in UTC; SQLite keeps no zone, so it is added again when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"A moment without a time zone cannot be stored: {value!r}.")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite counts rows by itself only in a column that is exactly INTEGER PRIMARY KEY.
+_Number = BigInteger().with_variant(Integer, "sqlite")
+_Hash = String(64)
+
+# SQLite keeps text in any column; the byte order is asked for so that both sort paths alike.
+_Path = Text().with_variant(Text(collation="C"), "postgresql")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _column(name: str, kind: Any, **options: Any) -> Column[Any]:
+    return Column(name, kind, nullable=False, **options)
+
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    _column("value", BigInteger),
+)
+"""Last number given out, by name: the annotation log and the short ids of sources, runs, bundles."""
+
+images = Table(
+    "images",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    _column("id", _Hash, unique=True),
+    _column("width_px", Integer),
+    _column("height_px", Integer),
+    _column("mode", String(16)),
+    _column("format", String(16)),
+    _column("size_bytes", BigInteger),
+    Column("group_name", Text),
+    _column("origin", Text),
+    _column("licence", Text),
+    _column("collector", Text),
+    Column("collected_at", Moment),
+    Column("taken_at", Moment),
+    Column("device", Text),
+    _column("orientation", Integer),
+    Column("latitude", Float(53)),
+    Column("longitude", Float(53)),
+    _column("metadata_json", Text),
+    # One index for each sort that a page may ask for; `number` makes the order total.
+    Index("ix_images_size_bytes", "size_bytes", "number"),
+    Index("ix_images_width_px", "width_px", "number"),
+    Index("ix_images_height_px", "height_px", "number"),
+    Index("ix_images_group_name", "group_name"),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _column("number", BigInteger, unique=True),
+    _column("kind", String(32)),
+    _column("path", _Path),
+    _column("format", String(64)),
+    _column("mode", String(16)),
+    _column("added_at", Moment),
+    UniqueConstraint("kind", "path"),
+)
+
+locations = Table(
+    "locations",
+    metadata,
+    Column("source_id", ForeignKey("sources.id"), primary_key=True),
+    Column("path", _Path, primary_key=True),
+    _column("image_id", ForeignKey("images.id"), index=True),
+    _column("size_bytes", BigInteger),
+    _column("mtime_ns", BigInteger),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("source_id", ForeignKey("sources.id"), primary_key=True),
+    Column("path", _Path, primary_key=True),
+    _column("reason", String(64)),
+    _column("message", Text),
+    _column("size_bytes", BigInteger),
+    _column("mtime_ns", BigInteger),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("sequence", _Number, primary_key=True, autoincrement=False),
+    _column("id", String(64), unique=True),
+    _column("key", Text, unique=True),
+    _column("image_id", ForeignKey("images.id")),
+    _column("slot", String(16)),
+    _column("value_json", Text),
+    _column("author_kind", String(16)),
+    _column("author_name", Text),
+    _column("at", Moment),
+    Column("confidence", Float(53)),
+    Column("based_on", BigInteger),
+    Index("ix_annotations_image_id", "image_id", "slot", "sequence"),
+)
+"""The log; rows are only ever added."""
+
+current_annotations = Table(
+    "current_annotations",
+    metadata,
+    Column("slot", String(16), primary_key=True),
+    Column("image_id", ForeignKey("images.id"), primary_key=True),
+    _column("sequence", ForeignKey("annotations.sequence"), index=True),
+    _column("kind", String(16)),
+    _column("answer", Text),
+    Index("ix_current_annotations_slot", "slot", "kind", "answer"),
+)
+"""The view of the log: which event holds; `answer` is the label, the labels as JSON, or the state."""
+
+splits = Table(
+    "splits",
+    metadata,
+    Column("scheme", String(64), primary_key=True),
+    Column("key", Text, primary_key=True),
+    _column("split", String(16)),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=False),
+    _column("name", Text),
+    _column("version", Integer),
+    _column("id", _Hash, index=True),
+    _column("record_json", Text),
+    UniqueConstraint("name", "version"),
+)
+"""The row of a version is written last: from then on it is there, with all its members."""
+
+members = Table(
+    "members",
+    metadata,
+    Column("dataset", _Number, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True),
+    _column("image_id", ForeignKey("images.id"), index=True),
+    _column("split", String(16)),
+    _column("label", Text),
+    Column("group_name", Text),
+    _column("sequence", BigInteger),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _column("number", BigInteger, unique=True),
+    _column("key", Text, index=True),
+    _column("state", String(16)),
+    _column("dataset", Text, index=True),
+    _column("record_json", Text),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _column("number", BigInteger, unique=True),
+    _column("run_id", Text, index=True),
+    _column("path", Text),
+    _column("manifest_json", Text),
+    _column("added_at", Moment),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    _column("finished_at", Moment),
+    _column("record_json", Text),
+)
