@@ -1,0 +1,69 @@
+"""The graph that leaves the house: uint8 pictures in, probabilities (and the embedding) out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from darkroom.networks.network import Network
+from darkroom.records import ModelCard, Normalisation
+
+__all__ = ["ImageModel", "normalise", "scale_and_shift"]
+
+
+class ImageModel(nn.Module):
+    """Normalisation, network and softmax in one; takes what the contract makes.
+
+    Args:
+        network: the trained network.
+        normalisation: as its card says.
+        with_embedding: whether the embedding is a second output.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, network: Network, normalisation: Normalisation, *, with_embedding: bool = False
+    ) -> None:
+        super().__init__()
+        self.network = network
+        scale, shift = scale_and_shift(normalisation)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+        self.with_embedding = with_embedding
+
+    @classmethod
+    def of(cls, network: Network, card: ModelCard, *, with_embedding: bool = False) -> ImageModel:
+        """Makes the model that a card describes, ready to answer."""
+        model = cls(network, card.normalisation, with_embedding=with_embedding)
+        return model.to(network.device).eval()
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Returns the probabilities (N, classes), or those and the embedding (N, E).
+
+        Args:
+            images: (N, H, W, C) uint8.
+        """
+        probabilities, embedding = self.answer(images)
+        return (probabilities, embedding) if self.with_embedding else probabilities
+
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the probabilities (N, classes) and the embedding (N, E) of (N, H, W, C) uint8."""
+        embedding = self.network.features(normalise(images, self.scale, self.shift))
+        return torch.softmax(self.network.head(embedding), dim=1), embedding
+
+
+def normalise(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Returns pictures (N, H, W, C) uint8 as the network's input (N, C, H, W) float32.
+
+    Memory stays in the order N, H, W, C, which is what torch calls channels-last.
+    """
+    return (images.to(torch.float32) * scale + shift).permute(0, 3, 1, 2)
+
+
+def scale_and_shift(normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    """Returns (C,) scale and (C,) shift, with p · scale + shift = (p / 255 − mean) / std."""
+    mean = torch.tensor(normalisation.mean, dtype=torch.float64)
+    std = torch.tensor(normalisation.std, dtype=torch.float64)
+    return (1 / (255 * std)).float(), (-mean / std).float()

@@ -1,0 +1,238 @@
+"""Augmentation of whole batches on the training's device: one warp, one colour matrix, noise.
+
+What is drawn for a picture is drawn for a whole epoch at once; a batch then costs one grid and one
+sampling. A mask goes through the same warp as its picture. Pictures come in normalised, as the network
+takes them; what is said in grey levels is translated when it is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from darkroom.networks.image_model import scale_and_shift
+from darkroom.records import Normalisation
+from darkroom.training.recipe import Augment
+
+__all__ = ["Augmenter", "Draws", "preview", "warp"]
+
+PADDING = {"edge": "border", "mirror": "reflection", "mean": "zeros"}  # 0 is the mean, normalised
+MIDDLE_GREY = 127.5
+GREY_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in the contract
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn for N pictures; None where nothing changes."""
+
+    theta: Tensor | None
+    """(N, 2, 3): where in the picture each point of the result is read, both in -1..1."""
+    colour: Tensor | None
+    """(N, C, C + 1): matrix and offset for normalised values."""
+
+    def part(self, start: int, end: int) -> Draws:
+        """Returns the draws of pictures start..end."""
+        return Draws(
+            None if self.theta is None else self.theta[start:end],
+            None if self.colour is None else self.colour[start:end],
+        )
+
+
+class Augmenter:
+    """Draws random changes and makes them.
+
+    Args:
+        augment: which changes, and how large.
+        shape: (height, width, channels) of a picture.
+        normalisation: that of the pictures.
+        device: where batches are.
+    """
+
+    grid: Tensor
+    """(3, H·W): x, y, 1 of each pixel's centre in -1..1; what `warp` takes."""
+
+    def __init__(
+        self,
+        augment: Augment,
+        shape: tuple[int, int, int],
+        normalisation: Normalisation,
+        device: torch.device,
+    ) -> None:
+        self.augment = augment
+        scale, shift = scale_and_shift(normalisation)
+        self._scale, self._shift = scale[:, None].to(device), shift[:, None].to(device)
+        self._height, self._width, self._channels = shape
+        self._device = device
+        self.grid = _points(self._height, self._width).to(device)
+
+    def draw(self, count: int, generator: torch.Generator) -> Draws:
+        """Draws the changes of `count` pictures from a generator of the processor."""
+        theta, colour = self._draw_theta(count, generator), self._draw_colour(count, generator)
+        return Draws(
+            None if theta is None else theta.float().to(self._device),
+            None if colour is None else colour.float().to(self._device),
+        )
+
+    def apply(self, values: Tensor, draws: Draws, noise: torch.Generator) -> Tensor:
+        """Returns changed pictures (n, C, H, W).
+
+        Args:
+            values: (n, C, H, W) float32, normalised.
+            draws: for these n pictures.
+            noise: a generator of the device.
+        """
+        if draws.theta is not None:
+            values = warp(values, draws.theta, self.grid, edge=self.augment.edge)
+        if draws.colour is not None:
+            matrix, offset = draws.colour[:, :, :-1], draws.colour[:, :, -1:]
+            values = self._clamp(torch.baddbmm(offset, matrix, values.flatten(2)), values.shape)
+        if self.augment.noise > 0:
+            grain = torch.empty_like(values).normal_(0, 255 * self.augment.noise, generator=noise)
+            values = self._clamp((values + grain * self._scale[:, :, None]).flatten(2), values.shape)
+        return values
+
+    def _clamp(self, flat: Tensor, shape: torch.Size) -> Tensor:
+        """Keeps (n, C, H·W) within black and white."""
+        return torch.clamp(flat, self._shift, 255 * self._scale + self._shift).view(shape)
+
+    def _draw_theta(self, count: int, generator: torch.Generator) -> Tensor | None:
+        chosen = self.augment
+        if not (chosen.rotate_deg or chosen.zoom or chosen.shift or chosen.crop or chosen.flip != "none"):
+            return None
+        draw = _Drawer(count, generator)
+        angle = draw.around_zero(math.radians(chosen.rotate_deg))
+        size = torch.exp(-draw.around_zero(math.log1p(chosen.zoom)))
+        kept = 1 - chosen.crop * draw.zero_to_one()
+        x = draw.around_zero(1.0) * (1 - kept) + draw.around_zero(2 * chosen.shift)
+        y = draw.around_zero(1.0) * (1 - kept) + draw.around_zero(2 * chosen.shift)
+        mirror_x, mirror_y = draw.sign(), draw.sign()
+        scale_x = size * kept * (mirror_x if chosen.flip in ("horizontal", "both") else 1)
+        scale_y = size * kept * (mirror_y if chosen.flip in ("vertical", "both") else 1)
+        slant = self._height / self._width  # a turn is a turn in pixels, not in units of -1..1
+        rows = (
+            torch.stack([scale_x * torch.cos(angle), -scale_y * torch.sin(angle) * slant, x], 1),
+            torch.stack([scale_x * torch.sin(angle) / slant, scale_y * torch.cos(angle), y], 1),
+        )
+        return torch.stack(rows, 1)
+
+    def _draw_colour(self, count: int, generator: torch.Generator) -> Tensor | None:
+        chosen, channels = self.augment, self._channels
+        of_rgb = channels == 3 and (chosen.saturation or chosen.hue_deg)
+        if not (chosen.brightness or chosen.contrast or chosen.invert or of_rgb):
+            return None
+        draw = _Drawer(count, generator)
+        lighter = draw.around_zero(255 * chosen.brightness)
+        contrast = 1 + draw.around_zero(chosen.contrast)
+        inverted = torch.where(draw.zero_to_one() < chosen.invert, -1.0, 1.0)
+        matrix = torch.eye(channels, dtype=torch.float64).expand(count, channels, channels)
+        if of_rgb:
+            matrix = _saturation(1 + draw.around_zero(chosen.saturation)) @ matrix
+            matrix = _hue(draw.around_zero(math.radians(chosen.hue_deg))) @ matrix
+        gain = contrast * inverted
+        offset = MIDDLE_GREY * (1 - gain) + lighter * inverted
+        return self._as_normalised(matrix * gain[:, None, None], offset[:, None, None])
+
+    def _as_normalised(self, matrix: Tensor, offset: Tensor) -> Tensor:
+        """Translates q = M·p + o for p in 0..255 into the same for p·scale + shift."""
+        scale, shift = self._scale.cpu().double(), self._shift.cpu().double()
+        translated = scale * matrix / scale.T
+        return torch.cat([translated, scale * offset + shift - translated @ shift], 2)
+
+
+def warp(
+    values: Tensor, theta: Tensor, grid: Tensor, *, edge: str = "edge", mode: str = "bilinear"
+) -> Tensor:
+    """Returns pictures (n, C, H, W) read at moved points.
+
+    Args:
+        values: (n, C, H, W) float32.
+        theta: (n, 2, 3), see `Draws`.
+        grid: (3, H·W): x, y, 1 of each pixel's centre in -1..1.
+        edge: "edge", "mirror" or "mean".
+        mode: "bilinear" for pictures, "nearest" for masks.
+    """
+    count, _, height, width = values.shape
+    points = (theta.reshape(-1, 3) @ grid).view(count, 2, height, width)  # one product for the batch
+    return functional.grid_sample(
+        values, points.permute(0, 2, 3, 1), mode=mode, padding_mode=PADDING[edge], align_corners=False
+    )
+
+
+def preview(
+    images: np.ndarray,
+    augment: Augment,
+    normalisation: Normalisation | None = None,
+    *,
+    seed: int,
+    columns: int = 8,
+) -> np.ndarray:
+    """Returns a contact sheet (H, W, C) uint8: each row a picture as it is, then changed versions.
+
+    Args:
+        images: (n, H, W, C) uint8.
+        augment: which changes.
+        normalisation: that of the training; None takes the mean of these pictures.
+        seed: what decides the draws.
+        columns: pictures in a row.
+    """
+    if normalisation is None:
+        mean = images.mean((0, 1, 2), dtype=np.float64) / 255
+        normalisation = Normalisation(mean=tuple(mean.tolist()), std=(1.0,) * images.shape[3])
+    generator = torch.Generator().manual_seed(seed)
+    shape = (images.shape[1], images.shape[2], images.shape[3])
+    augmenter = Augmenter(augment, shape, normalisation, torch.device("cpu"))
+    scale, shift = (row[:, None, None] for row in scale_and_shift(normalisation))
+    pictures = torch.from_numpy(np.array(images))
+    repeated = pictures.repeat_interleave(columns - 1, 0).permute(0, 3, 1, 2)
+    draws = augmenter.draw(len(repeated), generator)
+    values = (augmenter.apply(repeated * scale + shift, draws, generator) - shift) / scale
+    changed = values.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+    changed = changed.unflatten(0, (len(images), columns - 1))
+    cells = torch.cat([pictures[:, None], changed], 1)
+    enlarged = max(1, 56 // min(images.shape[1:3]))  # so that small pictures can be seen
+    cells = cells.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
+    cells = functional.pad(cells, (0, 0, 1, 1, 1, 1), value=128)
+    rows, _, height, width, channels = cells.shape
+    return cells.permute(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels).numpy()
+
+
+class _Drawer:
+    """Rows of random numbers, float64."""
+
+    def __init__(self, count: int, generator: torch.Generator) -> None:
+        self._count, self._generator = count, generator
+
+    def zero_to_one(self) -> Tensor:
+        return torch.rand(self._count, generator=self._generator, dtype=torch.float64)
+
+    def around_zero(self, most: float) -> Tensor:
+        return (2 * self.zero_to_one() - 1) * most
+
+    def sign(self) -> Tensor:
+        return torch.where(self.zero_to_one() < 0.5, -1.0, 1.0)
+
+
+def _points(height: int, width: int) -> Tensor:
+    y = (2 * torch.arange(height) + 1) / height - 1
+    x = (2 * torch.arange(width) + 1) / width - 1
+    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([grid_x, grid_y, torch.ones_like(grid_x)]).reshape(3, -1).float()
+
+
+def _saturation(amount: Tensor) -> Tensor:
+    grey = torch.tensor(GREY_OF_RGB, dtype=torch.float64).expand(3, 3)
+    eye = torch.eye(3, dtype=torch.float64)
+    return amount[:, None, None] * eye + (1 - amount)[:, None, None] * grey
+
+
+def _hue(angle: Tensor) -> Tensor:
+    """Turns colours about the grey axis. Source: Rodrigues' rotation formula with axis (1, 1, 1)/√3."""
+    third = torch.full((3, 3), 1 / 3, dtype=torch.float64)
+    cross = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], dtype=torch.float64) / math.sqrt(3)
+    cosine, sine = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
+    return cosine * torch.eye(3, dtype=torch.float64) + sine * cross + (1 - cosine) * third

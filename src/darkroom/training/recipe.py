@@ -1,0 +1,209 @@
+"""The recipe: everything that a person may decide about a training, with bounds and defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from darkroom.errors import Invalid, InvalidConfig
+from darkroom.networks import find
+from darkroom.records import Config
+from darkroom.training.outcome import CardFacts
+
+__all__ = [
+    "Augment",
+    "EarlyStopping",
+    "Optimiser",
+    "Recipe",
+    "Schedule",
+    "check_fits",
+    "network_options",
+]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Optimiser(Config):
+    """How weights follow the gradient."""
+
+    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    """sgd: with momentum; adam: weight decay is part of the gradient; adamw: weight decay of its own."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """For sgd: share of the last step that goes on."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """For adam and adamw: decay of the mean gradient."""
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """For adam and adamw: decay of the mean squared gradient."""
+    epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-8
+    """For adam and adamw: keeps the division away from zero."""
+
+
+class Schedule(Config):
+    """How the learning rate moves, from batch to batch."""
+
+    name: Literal["fixed", "step", "cosine", "one-cycle"] = "cosine"
+    """fixed; step: times `step_factor` every `step_epochs`; cosine: down to `final_share` along half a
+    cosine; one-cycle: up to the learning rate along a cosine, then down."""
+    warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """Epochs in which the rate first rises in a straight line; one-cycle has its own rise."""
+    step_epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """For step: epochs between two steps."""
+    step_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """For step: what each step multiplies the rate by."""
+    start_share: Share = 0.04
+    """For one-cycle: first rate as a share of the learning rate."""
+    rise_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """For one-cycle: share of the training in which the rate rises."""
+    final_share: Share = 0.0
+    """For cosine and one-cycle: last rate as a share of the learning rate."""
+
+
+class Augment(Config):
+    """Random changes of each training picture, new in each epoch; the default changes nothing.
+
+    rotate, zoom, shift, crop and flip together are one warp, so that a picture is resampled once.
+    """
+
+    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Turned by up to this angle either way, in degrees."""
+    zoom: Annotated[float, Field(ge=0, le=4)] = 0.0
+    """0.1: drawn between 1.1 times smaller and 1.1 times larger."""
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Moved by up to this share of each side."""
+    crop: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Up to this share of the sides is cut away, anywhere, and the rest fills the picture."""
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    """Mirrored in every second picture; horizontal swaps left and right."""
+    edge: Literal["edge", "mirror", "mean"] = "edge"
+    """What comes in from outside: the outermost pixel, the picture mirrored, or the mean colour."""
+    brightness: Share = 0.0
+    """Made lighter or darker by up to this share of the full scale."""
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Distance from middle grey multiplied by 1 ± this."""
+    saturation: Share = 0.0
+    """For colour pictures: distance from grey multiplied by 1 ± this."""
+    hue_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """For colour pictures: colours turned by up to this angle either way, in degrees."""
+    invert: Share = 0.0
+    """Share of pictures whose light and dark are swapped."""
+    noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Standard deviation of noise added to each value, as a share of the full scale."""
+
+
+class EarlyStopping(Config):
+    """When a training ends before its last epoch."""
+
+    patience_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Ends after this many epochs without a better validation figure; 0 never ends early."""
+    least_gain: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Smallest change that counts as better."""
+
+
+class Recipe(Config):
+    """How a network is trained."""
+
+    network: str = "lenet5"
+    """Name in the table of networks."""
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """How often each training picture is seen."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    """Pictures in one step."""
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.002
+    """Largest learning rate; the schedule moves it."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0005
+    """Pull of weights towards zero; not on biases and normalisation layers."""
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Share of values set to zero while training, in networks that have dropout."""
+    optimiser: Optimiser = Optimiser()
+    """How weights follow the gradient."""
+    schedule: Schedule = Schedule()
+    """How the learning rate moves."""
+    augment: Augment = Augment()
+    """Random changes of training pictures."""
+    early_stopping: EarlyStopping = EarlyStopping()
+    """When to end before the last epoch."""
+    select_by: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    """Which validation figure names the best epoch; equal accuracies are told apart by the loss."""
+    snapshot_every: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Keep the weights of every so many epochs; 0 keeps only the best and the last."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it trains; auto takes cuda, then mps, then cpu."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Threads on the processor; 0 takes one per core, at most 8. Part of what repeats a result exactly."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the network's arithmetic while training; weights stay float32."""
+
+
+def check_fits(
+    recipe: Recipe,
+    facts: CardFacts,
+    shape: tuple[int, int, int],
+    train_count: int,
+    val_count: int,
+) -> None:
+    """Makes sure that recipe, network and data go together.
+
+    Args:
+        recipe: the recipe.
+        facts: task, classes and contract.
+        shape: (height, width, channels) of the pictures.
+        train_count: pictures to train on.
+        val_count: pictures to validate on.
+
+    Raises:
+        NotFound: no such network.
+        Invalid: nothing to train on, or only one class.
+        InvalidConfig: network, early stopping or contract do not fit the data.
+    """
+    if train_count == 0 or len(facts.labels) < 2:
+        raise Invalid(
+            "training.nothing-to-learn",
+            "Training needs pictures of at least two classes. Received: {count} pictures, {classes}.",
+            do="Label more pictures, then freeze the dataset again.",
+            count=train_count,
+            classes=f"{len(facts.labels)} classes",
+        )
+    if facts.task not in find(recipe.network).tasks:
+        raise InvalidConfig(
+            "training.task-mismatch",
+            "Network {network} is for {tasks}; the dataset is for {task}.",
+            do="See: darkroom model networks",
+            network=recipe.network,
+            tasks=", ".join(find(recipe.network).tasks),
+            task=facts.task,
+        )
+    if shape != facts.contract.shape:
+        raise InvalidConfig(
+            "training.shape-mismatch",
+            "The pictures are {shape} (height, width, channels); the contract makes {expected}.",
+            do="Render the dataset again.",
+            shape=shape,
+            expected=facts.contract.shape,
+        )
+    if val_count == 0 and recipe.early_stopping.patience_epochs > 0:
+        raise InvalidConfig(
+            "training.no-validation",
+            "Early stopping looks at validation pictures, and there are none.",
+            do="Set early_stopping.patience_epochs = 0, or freeze the dataset with a val share.",
+        )
+
+
+def network_options(recipe: Recipe) -> dict[str, float]:
+    """Returns what the recipe's network is built with.
+
+    Raises:
+        NotFound: no such network.
+        InvalidConfig: it cannot take the recipe's dropout.
+    """
+    if "dropout" in find(recipe.network).options:
+        return {"dropout": recipe.dropout}
+    if recipe.dropout > 0:
+        raise InvalidConfig(
+            "training.no-dropout",
+            "Network {network} has no dropout. Received: dropout = {dropout}.",
+            do="Set dropout = 0 in the recipe.",
+            network=recipe.network,
+            dropout=recipe.dropout,
+        )
+    return {}
