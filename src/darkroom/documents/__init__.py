@@ -1,0 +1,45 @@
+"""Pages for people, made from facts: one self-contained HTML file each, with pictures and figures inside.
+
+Facts in, bytes out; nothing is read from disk or measured here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from darkroom.documents.facts import Layer, Link, NextStep, TrainedClone
+
+if TYPE_CHECKING:
+    from darkroom.documents.dataset import dataset_page
+    from darkroom.documents.evaluation import evaluation_page
+    from darkroom.documents.model import model_page
+    from darkroom.documents.parity import parity_page
+    from darkroom.documents.problem import problem_page
+    from darkroom.documents.report import report_page
+    from darkroom.documents.training import training_page
+
+__all__ = [
+    "Layer",
+    "Link",
+    "NextStep",
+    "TrainedClone",
+    "dataset_page",
+    "evaluation_page",
+    "model_page",
+    "parity_page",
+    "problem_page",
+    "report_page",
+    "training_page",
+]
+
+_WHERE = {
+    f"{name}_page": name
+    for name in ("dataset", "evaluation", "model", "parity", "problem", "report", "training")
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

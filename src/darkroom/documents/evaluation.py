@@ -1,0 +1,164 @@
+"""The page of an evaluation: figures with intervals, clones, classes, confusion, worst mistakes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from darkroom.documents.page import html, inline
+from darkroom.documents.picture import picture
+from darkroom.evaluation import ClonesSummary, Evaluation, WrongAnswer, summarise
+from darkroom.records import Brief, Interval
+from darkroom.statistics import Standing, against_limit
+
+__all__ = ["LimitRow", "evaluation_page", "limit_rows", "line_start"]
+
+LARGEST_TABLE = 24
+"""With more classes the confusion matrix is drawn, not written."""
+
+
+class LimitRow(NamedTuple):
+    """One figure of one run against one limit of the brief."""
+
+    name: str
+    smallest: float
+    run: str
+    figure: Interval | None
+    standing: Standing
+
+
+def evaluation_page(
+    *,
+    project: str,
+    evaluations: Sequence[Evaluation],
+    clones: ClonesSummary | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+    brief: Brief | None = None,
+    most_mistakes: int = 48,
+) -> bytes:
+    """Returns the page of one or several runs on the same images.
+
+    Args:
+        project: name of the project.
+        evaluations: one per clone, at least one.
+        clones: their summary; made from the evaluations when not given, then without churn.
+        pictures: encoded thumbnails of the worst mistakes, by image id.
+        brief: its limits are held against the figures.
+        most_mistakes: how many mistakes to show.
+    """
+    first = evaluations[0]
+    matrix = np.sum([np.array(one.figures.confusion) for one in evaluations], axis=0)
+    brief = brief or Brief()
+    mistakes = _mistakes(evaluations, pictures or {})
+    return html(
+        "evaluation",
+        project=project,
+        evaluations=evaluations,
+        clones=clones or summarise(evaluations),
+        source=first.source,
+        first=first.figures,
+        labels=first.labels,
+        level=first.level,
+        notes=tuple(dict.fromkeys(note for one in evaluations for note in one.notes)),
+        floor=line_start([one.figures.accuracy for one in evaluations]),
+        class_floors=[_class_start(one) for one in evaluations],
+        baseline=max(row.support for row in first.figures.classes) / first.figures.count,
+        limits=tuple(limit_rows(evaluations, brief)),
+        human=brief.human_baseline,
+        matrix=_matrix(matrix, first.labels),
+        matrix_figure=_matrix_figure(matrix, first.labels),
+        mixups=_mixups(matrix, first.labels),
+        mistakes=mistakes[:most_mistakes],
+        wrong_images=max(len(mistakes), *(one.errors for one in evaluations)),
+        looks=max(one.looks for one in evaluations),
+        speed=first.images_per_second,
+    )
+
+
+def limit_rows(evaluations: Sequence[Evaluation], brief: Brief) -> Iterator[LimitRow]:
+    """Yields each accuracy and recall that the brief limits, for each run."""
+    for one in evaluations:
+        figures = {row.label: row.recall for row in one.figures.classes}
+        wanted = [
+            (f"Recall of “{name}”", least, figures.get(name)) for name, least in brief.limits.recall.items()
+        ]
+        if brief.limits.accuracy is not None:
+            wanted.insert(0, ("Accuracy", brief.limits.accuracy, one.figures.accuracy))
+        for name, least, figure in wanted:
+            standing = "not enough evidence" if figure is None else against_limit(figure, least)
+            yield LimitRow(name, least, one.source.run, figure, standing)
+
+
+def line_start(figures: Sequence[Interval | None]) -> float:
+    """Returns where the lines of a table begin: the tenth below the least lower end."""
+    least = min((figure.low for figure in figures if figure is not None), default=0.0)
+    return min(0.9, math.floor(least * 10) / 10)
+
+
+def _class_start(evaluation: Evaluation) -> float:
+    rows = evaluation.figures.classes
+    return line_start([figure for row in rows for figure in (row.precision, row.recall, row.f1)])
+
+
+def _matrix(matrix: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for place, label in enumerate(labels):
+        total = max(1, int(matrix[place].sum()))
+        cells = []
+        for column, count in enumerate(matrix[place].tolist()):
+            kind = "none" if not count else "hit" if column == place else "miss"
+            much = round(12 + 43 * math.sqrt(count / total))  # a mistake of one in a hundred is still seen
+            cells.append({"count": count, "kind": kind, "much": much})
+        rows.append({"label": label, "cells": cells})
+    return rows
+
+
+def _matrix_figure(matrix: np.ndarray, labels: Sequence[str]) -> str:
+    from darkroom.documents.figures import confusion
+
+    if len(labels) <= LARGEST_TABLE:
+        return ""
+    return inline(confusion(matrix.tolist(), labels, title=f"Confusion matrix of {len(labels)} classes"))
+
+
+def _mixups(matrix: np.ndarray, labels: Sequence[str], most: int = 8) -> list[dict[str, Any]]:
+    off = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
+    order = np.argsort(-off, axis=None, kind="stable")[:most]
+    places = [divmod(int(place), len(labels)) for place in order]
+    return [
+        {
+            "truth": labels[truth],
+            "answer": labels[answer],
+            "count": int(off[truth, answer]),
+            "share": off[truth, answer] / matrix[truth].sum(),
+        }
+        for truth, answer in places
+        if off[truth, answer] > 0
+    ]
+
+
+def _mistakes(evaluations: Sequence[Evaluation], pictures: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Returns one entry per image: those that more clones get wrong first, then the more confident."""
+    found: dict[str, list[tuple[str, WrongAnswer]]] = {}
+    for one in evaluations:
+        for wrong in one.worst:
+            found.setdefault(wrong.image_id, []).append((one.source.run, wrong))
+    ordered = sorted(
+        found.items(),
+        key=lambda item: (-len(item[1]), -max(wrong.probability for _, wrong in item[1]), item[0]),
+    )
+    return [
+        {
+            "image_id": image_id,
+            "truth": answers[0][1].truth,
+            "picture": picture(pictures.get(image_id)),
+            "answers": [
+                {"run": run, "answer": wrong.answer, "probability": wrong.probability}
+                for run, wrong in answers
+            ],
+        }
+        for image_id, answers in ordered
+    ]

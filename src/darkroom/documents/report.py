@@ -1,0 +1,110 @@
+"""The one-page summary of a project: what it is for, how good it is, what leaves, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from darkroom.documents import wording
+from darkroom.documents.evaluation import limit_rows, line_start
+from darkroom.documents.facts import Link, NextStep, TrainedClone
+from darkroom.documents.page import html
+from darkroom.documents.training import curve_figures
+from darkroom.evaluation import ClonesSummary, Evaluation, summarise
+from darkroom.export import ParityReport
+from darkroom.records import Brief, DatasetVersion
+
+__all__ = ["report_page"]
+
+
+def report_page(
+    *,
+    project: str,
+    brief: Brief | None = None,
+    version: DatasetVersion | None = None,
+    trainings: Sequence[TrainedClone] = (),
+    evaluations: Sequence[Evaluation] = (),
+    clones: ClonesSummary | None = None,
+    parity: ParityReport | None = None,
+    chosen: str = "",
+    links: Sequence[Link] = (),
+    next_steps: Sequence[NextStep] = (),
+) -> bytes:
+    """Returns the page that a project ends with; what is not there yet is left out.
+
+    Args:
+        project: name of the project.
+        brief: the problem and its limits.
+        version: the dataset.
+        trainings: the clones as they were trained.
+        evaluations: one per clone, on one split.
+        clones: their summary; made from the evaluations when not given.
+        parity: how the exported files compare.
+        chosen: run that was chosen by its validation figures and exported.
+        links: the other pages.
+        next_steps: what to do next, mostly with a command.
+    """
+    brief = brief or Brief()
+    summary = clones or (summarise(evaluations) if evaluations else None)
+    files = parity.files if parity else ()
+    return html(
+        "report",
+        project=project,
+        brief=brief,
+        version=version,
+        trainings=trainings,
+        figures=curve_figures(trainings),
+        evaluations=evaluations,
+        clones=summary,
+        split=evaluations[0].source.split if evaluations else "",
+        floor=line_start([one.figures.accuracy for one in evaluations]),
+        weakest=_weakest(summary, evaluations),
+        limits=tuple(limit_rows(evaluations, brief)),
+        parity=parity,
+        least_agreement=min((file.agreement for file in files), default=None),
+        smallest=min((file.size_bytes for file in files), default=None),
+        chosen=chosen,
+        sentence=_sentence(summary, parity),
+        notes=tuple(_notes(evaluations, parity)),
+        links=links,
+        next_steps=next_steps,
+    )
+
+
+def _sentence(clones: ClonesSummary | None, parity: ParityReport | None) -> str:
+    parts = []
+    if clones is not None:
+        accuracy, count = clones.accuracy, wording.count(clones.count)
+        mean = wording.share(accuracy.mean)
+        parts.append(
+            f"The model answers {mean} of {count} pictures rightly; one training does not say how much of "
+            "that is luck."
+            if accuracy.sd is None
+            else f"{len(clones.runs)} clones answer {mean} of {count} pictures rightly on average, from "
+            f"{wording.share(accuracy.min)} to {wording.share(accuracy.max)}."
+        )
+    if parity is not None and parity.files:
+        parts.append(
+            "The exported files answer as the evaluation did."
+            if parity.passes
+            else "Not every exported file answers as the evaluation did."
+        )
+    return " ".join(parts)
+
+
+def _notes(evaluations: Sequence[Evaluation], parity: ParityReport | None) -> Iterator[str]:
+    yield from dict.fromkeys(note for one in evaluations for note in one.notes)
+    if parity is not None:
+        yield from parity.failures
+
+
+def _weakest(clones: ClonesSummary | None, evaluations: Sequence[Evaluation]) -> dict[str, Any] | None:
+    """Returns the class of which the smallest share is found, over all clones."""
+    if clones is None:
+        return None
+    known = [(row.recall.mean, row.label) for row in clones.classes if row.recall is not None]
+    if not known:
+        return None
+    mean, label = min(known)
+    own = [row.recall for row in evaluations[0].figures.classes if row.label == label]
+    return {"label": label, "mean": mean, "interval": own[0] if len(evaluations) == 1 else None}

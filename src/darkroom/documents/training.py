@@ -1,0 +1,144 @@
+"""The page of a training: curves of every clone, recipe, augmentation, environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from darkroom.documents.facts import TrainedClone
+from darkroom.documents.page import html, inline
+from darkroom.documents.picture import picture
+from darkroom.records import MetricPoint
+from darkroom.statistics import spread
+
+__all__ = ["curve_figures", "training_page"]
+
+
+def training_page(
+    *,
+    project: str,
+    clones: Sequence[TrainedClone],
+    recipe: BaseModel | Mapping[str, Any],
+    dataset: str = "",
+    network: str = "",
+    preview: bytes | None = None,
+    environment: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Returns the page of one or several trainings of one recipe.
+
+    Args:
+        project: name of the project.
+        clones: the trainings, at least one.
+        recipe: how they were trained.
+        dataset: name@version.
+        network: name in the table of networks; the recipe's when not given.
+        preview: encoded picture of what augmentation does.
+        environment: machine and libraries, as environment.json holds them.
+    """
+    plain = recipe.model_dump(mode="json") if isinstance(recipe, BaseModel) else dict(recipe)
+    rows = _rows(clones)
+    accuracies = [row["kept"].val_accuracy for row in rows if row["kept"] is not None]
+    known = [value for value in accuracies if value is not None]
+    return html(
+        "training",
+        project=project,
+        clones=clones,
+        rows=rows,
+        dataset=dataset,
+        network=network or plain.get("network", "the network"),
+        accuracy=spread(known) if known else None,
+        figures=curve_figures(clones),
+        warnings=tuple(_warnings(rows)),
+        preview=picture(preview),
+        recipe=_sections("training", plain),
+        environment=_sections("machine", environment or {}),
+    )
+
+
+def curve_figures(clones: Sequence[TrainedClone]) -> Iterator[dict[str, Any]]:
+    """Yields the drawings of loss and accuracy over epochs, each with words below."""
+    from darkroom.documents.figures import Curve, curves
+
+    for figure, words in (
+        ("loss", "Loss; lower is better."),
+        ("accuracy", "Accuracy: share of right answers."),
+    ):
+        lines = [
+            Curve(
+                name,
+                [point.epoch for point in clone.points],
+                [getattr(point, f"{part}_{figure}") for point in clone.points],
+                family,
+                mark=clone.best_epoch if part == "val" else None,
+            )
+            for part, name, family in (("train", "train", "soft"), ("val", "validation", "accent"))
+            for clone in clones
+            if clone.points
+        ]
+        title = f"{figure.capitalize()} per epoch, train and validation"
+        yield {
+            "drawing": inline(curves(lines, title=title, x_title="epoch", y_title=figure)),
+            "words": words,
+        }
+
+
+def _rows(clones: Sequence[TrainedClone]) -> list[dict[str, Any]]:
+    return [
+        {
+            "clone": clone,
+            "kept": _kept(clone),
+            "speed": _median([point.images_per_second for point in clone.points]),
+            "duration_s": clone.duration_s or sum(point.duration_s for point in clone.points),
+        }
+        for clone in clones
+    ]
+
+
+def _kept(clone: TrainedClone) -> MetricPoint | None:
+    by_epoch = {point.epoch: point for point in clone.points}
+    return by_epoch.get(clone.best_epoch) or (clone.points[-1] if clone.points else None)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def _warnings(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        kept, points = row["kept"], row["clone"].points
+        if (
+            kept is not None
+            and kept.epoch == points[-1].epoch
+            and not row["clone"].stopped_early
+            and len(points) > 1
+        ):
+            yield f"{row['clone'].run} was best in its last epoch: it may not be done. Try more epochs."
+        if points and any(point.train_loss != point.train_loss for point in points):
+            yield f"{row['clone'].run} diverged: its loss is no number. Lower the learning rate."
+
+
+def _sections(title: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns plain values first, then one section for each nested mapping."""
+    plain = [
+        (_spoken(name), _shown(value)) for name, value in values.items() if not isinstance(value, Mapping)
+    ]
+    nested = [
+        {"title": _spoken(name), "facts": [(_spoken(key), _shown(value)) for key, value in inner.items()]}
+        for name, inner in values.items()
+        if isinstance(inner, Mapping)
+    ]
+    return ([{"title": title, "facts": plain}] if plain else []) + nested
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "none"
+    return "none" if value is None or value == "" else str(value)

@@ -1,0 +1,62 @@
+"""How good a model is, on images it has never seen, with intervals; and how much clones differ.
+
+The records come at once; what works with arrays is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from darkroom.evaluation.record import (
+    ClassSpread,
+    ClonesSummary,
+    Comparison,
+    Evaluation,
+    EvaluationSource,
+    Verdict,
+    WrongAnswer,
+)
+
+if TYPE_CHECKING:
+    from darkroom.evaluation.clones import compare, summarise
+    from darkroom.evaluation.judgement import judge
+    from darkroom.evaluation.predictions import Predictions, load_predictions, save_predictions
+    from darkroom.evaluation.run import evaluate_run, evaluation_path, load_evaluation
+
+__all__ = [
+    "ClassSpread",
+    "ClonesSummary",
+    "Comparison",
+    "Evaluation",
+    "EvaluationSource",
+    "Predictions",
+    "Verdict",
+    "WrongAnswer",
+    "compare",
+    "evaluate_run",
+    "evaluation_path",
+    "judge",
+    "load_evaluation",
+    "load_predictions",
+    "save_predictions",
+    "summarise",
+]
+
+_WHERE = {
+    "Predictions": "predictions",
+    "compare": "clones",
+    "evaluate_run": "run",
+    "evaluation_path": "run",
+    "judge": "judgement",
+    "load_evaluation": "run",
+    "load_predictions": "predictions",
+    "save_predictions": "predictions",
+    "summarise": "clones",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,0 +1,158 @@
+"""Compare models on the same images: how much clones differ, and whether one is better than another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from darkroom.errors import Invalid
+from darkroom.evaluation.predictions import Predictions
+from darkroom.evaluation.record import ClassSpread, ClonesSummary, Comparison, Evaluation, Verdict
+from darkroom.records import Interval, Spread
+from darkroom.statistics import paired_difference, spread
+from darkroom.tasks.classification import log_losses
+from darkroom.tasks.figures import ClassFigures
+
+__all__ = ["ClonesSummary", "Comparison", "compare", "summarise", "verdict"]
+
+
+def summarise(
+    evaluations: Sequence[Evaluation], predictions: Sequence[Predictions] = (), *, level: float = 0.95
+) -> ClonesSummary:
+    """Returns the spread of each figure over clones.
+
+    Args:
+        evaluations: one per clone, on the same images.
+        predictions: their answers in the same order; without them churn is unknown.
+        level: share of the t intervals that hold the true mean over seeds.
+
+    Raises:
+        Invalid: there are no evaluations, or they are not of the same classes and images.
+    """
+    _check(evaluations)
+    rows = zip(*(evaluation.figures.classes for evaluation in evaluations), strict=True)
+    return ClonesSummary(
+        runs=tuple(evaluation.source.run for evaluation in evaluations),
+        count=evaluations[0].figures.count,
+        accuracy=_share_spread([one.figures.accuracy.value for one in evaluations], level),
+        macro_f1=_share_spread([one.figures.macro_f1.value for one in evaluations], level),
+        log_loss=spread([one.figures.log_loss.value for one in evaluations], level=level),
+        classes=tuple(_class_spread(row, level) for row in rows),
+        churn=_mean_churn(predictions),
+    )
+
+
+def compare(
+    first: Predictions, second: Predictions, *, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> Comparison:
+    """Compares two models on the images that both were asked about, image by image.
+
+    Args:
+        first: answers of one model.
+        second: answers of the other.
+        level: share of the intervals that hold the true difference.
+        draws: how many times the images are drawn.
+        seed: the same seed gives the same intervals.
+
+    Raises:
+        Invalid: they share no image, or say different things about what is right.
+    """
+    first, second = _shared(first, second)
+    labels, groups = first.labels, first.groups
+    right = first.answers == labels, second.answers == labels
+    losses = log_losses(labels, first.probabilities), log_losses(labels, second.probabilities)
+    difference = paired_difference(*right, groups, level=level, draws=draws, seed=seed)
+    return Comparison(
+        difference=difference,
+        verdict=verdict(difference),
+        only_first_right=int((right[0] & ~right[1]).sum()),
+        only_second_right=int((right[1] & ~right[0]).sum()),
+        churn=float((first.answers != second.answers).mean()),
+        same_images=len(labels),
+        metrics={"log_loss": paired_difference(*losses, groups, level=level, draws=draws, seed=seed)},
+    )
+
+
+def verdict(difference: Interval) -> Verdict:
+    """Returns what a paired difference, where larger is better, shows about the first of the two."""
+    if difference.low > 0:
+        return "better"
+    return "worse" if difference.high < 0 else "no difference shown"
+
+
+def _class_spread(rows: Sequence[ClassFigures], level: float) -> ClassSpread:
+    def of(figures: Sequence[Interval | None]) -> Spread | None:
+        values = [figure.value for figure in figures if figure is not None]
+        return _share_spread(values, level) if len(values) == len(figures) else None
+
+    return ClassSpread(
+        label=rows[0].label,
+        support=rows[0].support,
+        precision=of([row.precision for row in rows]),
+        recall=of([row.recall for row in rows]),
+        f1=of([row.f1 for row in rows]),
+    )
+
+
+def _share_spread(values: Sequence[float], level: float) -> Spread:
+    """Returns the spread of shares; the t interval knows of no end at 0 and 1, and is cut there."""
+    found = spread(values, level=level)
+    if found.interval is None:
+        return found
+    ends = {"low": max(0.0, found.interval.low), "high": min(1.0, found.interval.high)}
+    return found.model_copy(update={"interval": found.interval.model_copy(update=ends)})
+
+
+def _mean_churn(predictions: Sequence[Predictions]) -> float | None:
+    if len(predictions) < 2:
+        return None
+    return math.fsum(
+        float((a.answers != b.answers).mean())
+        for a, b in (_shared(*pair) for pair in combinations(predictions, 2))
+    ) / math.comb(len(predictions), 2)
+
+
+def _shared(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
+    """Returns both, cut down to the images they share, in the first one's order."""
+    if first.image_ids != second.image_ids:
+        places = {image_id: place for place, image_id in enumerate(second.image_ids)}
+        pairs = [(i, places[image_id]) for i, image_id in enumerate(first.image_ids) if image_id in places]
+        if not pairs:
+            raise Invalid("evaluation.no-shared-images", "The two evaluations share no image.")
+        mine, theirs = np.array(pairs).T
+        first, second = _taken(first, mine), _taken(second, theirs)
+    if not np.array_equal(first.labels, second.labels):
+        raise Invalid(
+            "evaluation.other-labels",
+            "The two evaluations do not agree on what is right for {count} images.",
+            do="Evaluate both runs on the same dataset version.",
+            count=int((first.labels != second.labels).sum()),
+        )
+    return first, second
+
+
+def _taken(predictions: Predictions, places: np.ndarray) -> Predictions:
+    groups = predictions.groups
+    return Predictions(
+        tuple(predictions.image_ids[place] for place in places),
+        predictions.labels[places],
+        None if groups is None else tuple(groups[place] for place in places),
+        predictions.probabilities[places],
+    )
+
+
+def _check(evaluations: Sequence[Evaluation]) -> None:
+    if not evaluations:
+        raise Invalid("evaluation.no-clones", "A summary needs at least one evaluation. Received: none.")
+    kinds = {(one.labels, one.figures.count, one.source.dataset_id) for one in evaluations}
+    if len(kinds) > 1:
+        raise Invalid(
+            "evaluation.other-images",
+            "Clones can only be summarised on the same images and classes. Received: {kinds} different "
+            "sets.",
+            do="Evaluate all clones on the same dataset version.",
+            kinds=len(kinds),
+        )

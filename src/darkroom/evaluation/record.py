@@ -1,0 +1,137 @@
+"""What an evaluation leaves behind: records that can be read without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from darkroom.records import Interval, Record, Split, Spread, Task
+from darkroom.records.record import Fact, FrozenMap
+from darkroom.tasks.figures import ClassificationFigures
+
+__all__ = [
+    "ClassSpread",
+    "ClonesSummary",
+    "Comparison",
+    "Evaluation",
+    "EvaluationSource",
+    "Verdict",
+    "WrongAnswer",
+]
+
+Verdict = Literal["better", "worse", "no difference shown"]
+"""What a paired comparison shows; without evidence it is "no difference shown"."""
+
+
+class EvaluationSource(Fact):
+    """What was evaluated, on what."""
+
+    run: str = ""
+    """Run that trained the model."""
+    network: str = ""
+    """Name in the table of networks."""
+    seed: int = 0
+    """Seed of the training."""
+    epoch: int = 0
+    """Epoch whose weights answered."""
+    dataset: str = ""
+    """name@version."""
+    dataset_id: str = ""
+    """sha256 of the dataset version."""
+    split: Split = "test"
+    """The images that were looked at."""
+
+
+class WrongAnswer(Fact):
+    """One image that was answered wrongly."""
+
+    image_id: str
+    truth: str
+    """Class that the label says."""
+    answer: str
+    """Class that was answered."""
+    probability: float
+    """Of the answer."""
+    truth_probability: float
+    """Of the class that the label says."""
+
+
+class Evaluation(Record):
+    """How good one model is on one split."""
+
+    source: EvaluationSource = EvaluationSource()
+    """What was evaluated, on what."""
+    task: Task = "classification"
+    labels: tuple[str, ...]
+    """Names of the classes in the order of the output."""
+    figures: ClassificationFigures
+    """The figures, with their intervals."""
+    errors: int
+    """How many answers were wrong."""
+    worst: tuple[WrongAnswer, ...]
+    """The most confidently wrong first; at most as many as were asked for."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the figures must know: classes without images, too few groups, …"""
+    looks: int = 1
+    """How many times this split of this dataset has been looked at with models of this run."""
+    level: float = 0.95
+    """Share of the intervals that hold the true figure."""
+    draws: int = 2000
+    """Bootstrap draws."""
+    seed: int = 0
+    """Of the bootstrap."""
+    predictions: str = ""
+    """Name of the file of probabilities beside this one."""
+    predictions_sha256: str = ""
+    """Of that file."""
+    device: str = ""
+    """Where the model ran."""
+    images_per_second: float | None = None
+    """Reading and predicting, on this host."""
+    evaluated_at: AwareDatetime | None = None
+
+
+class ClassSpread(Fact):
+    """How much the figures of one class move over clones; None where a clone does not define them."""
+
+    label: str
+    support: int
+    """Images that show the class."""
+    precision: Spread | None = None
+    recall: Spread | None = None
+    f1: Spread | None = None
+
+
+class ClonesSummary(Record):
+    """Several clones, trainings that differ by their seed, on the same images."""
+
+    runs: tuple[str, ...]
+    """The clones, in the order of the spreads' values."""
+    count: int
+    """Images."""
+    accuracy: Spread
+    macro_f1: Spread
+    log_loss: Spread
+    classes: tuple[ClassSpread, ...]
+    churn: float | None = None
+    """Share of images on which two clones answer differently, mean over pairs; None for one clone."""
+
+
+class Comparison(Fact):
+    """Two models on the same images."""
+
+    difference: Interval
+    """Accuracy of the first minus that of the second, drawn in pairs."""
+    verdict: Verdict
+    """Of the first against the second; needs an interval that does not hold 0."""
+    only_first_right: int
+    """Images that only the first answers rightly."""
+    only_second_right: int
+    """Images that only the second answers rightly."""
+    churn: float
+    """Share of images with different answers."""
+    same_images: int
+    """Images that both were asked about."""
+    metrics: FrozenMap[str, Interval] = {}
+    """Paired differences of further figures: "log_loss", …"""
