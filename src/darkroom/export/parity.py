@@ -1,0 +1,117 @@
+"""Compare model files with PyTorch, image by image: the proof without which no file is handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from darkroom.bundle import GoldenVector, GoldenVectors
+from darkroom.errors import Invalid
+from darkroom.export.comparison import Comparison, ParityBatch, Truth
+from darkroom.export.latency import host, time_in_turn
+from darkroom.export.report import ConvertedFile, Latency, ParityReport
+from darkroom.records import Limits, ModelCard, now
+from darkroom.serving import Answer
+
+__all__ = ["ParityBatch", "Reference", "verify"]
+
+BATCH = 64
+"""Tensors asked about at a time; bounds the memory of large networks."""
+
+
+class Reference(Protocol):
+    """What files are compared with; see `TorchReference`."""
+
+    title: str
+    """Its library, with version."""
+    threads: int
+    """Threads that one answer may use."""
+
+    def run(self, tensors: np.ndarray) -> Answer:
+        """Answers to (N, height, width, channels) uint8."""
+        ...
+
+
+def verify(
+    reference: Reference,
+    card: ModelCard,
+    files: Sequence[ConvertedFile],
+    images: Iterable[ParityBatch],
+    *,
+    golden: Sequence[GoldenVector] = (),
+    limits: Limits | None = None,
+    threads: int = 1,
+    rounds: int = 200,
+    on_progress: Callable[[int], None] | None = None,
+) -> ParityReport:
+    """Asks all files and the reference about the same tensors and compares the answers.
+
+    A file that cannot be opened, or stops, is reported as failed; the others are compared all the same.
+
+    Args:
+        reference: PyTorch.
+        card: what the model knows: labels and contract.
+        files: what to compare.
+        images: all test images; gone through once, a batch at a time.
+        golden: vectors to check from the picture's bytes on.
+        limits: what must hold.
+        threads: threads that one answer of a file may use.
+        rounds: how often each answer is timed; 0 leaves timing out.
+        on_progress: told how many images are done.
+
+    Raises:
+        Invalid: there are no images.
+    """
+    limits = limits or Limits()
+    compared = [Comparison(file, card, threads=threads) for file in files]
+    truth, sample = Truth(), None
+    for batch in _pieces(images):
+        sample = batch.tensors[:1].copy() if sample is None else sample
+        answer = reference.run(batch.tensors)
+        truth.add(batch, answer)
+        for one in compared:
+            one.add(batch, answer)
+        if on_progress is not None:
+            on_progress(truth.count)
+    if sample is None:
+        raise Invalid("parity.no-images", "Comparing files with PyTorch needs at least one image.")
+    for one in compared:
+        one.check_golden(GoldenVectors(card.contract, tuple(golden)), limits)
+    reference_latency, latencies = _latencies(reference, compared, sample, rounds, threads)
+    return ParityReport(
+        files=tuple(one.report(truth, limits, latencies.get(one)) for one in compared),
+        image_count=truth.count,
+        labels=card.labels,
+        reference=reference.title,
+        reference_accuracy=float(np.mean(truth.right)),
+        reference_latency=reference_latency,
+        limits=limits,
+        host=host(),
+        created_at=now(),
+    )
+
+
+def _pieces(images: Iterable[ParityBatch]) -> Iterator[ParityBatch]:
+    for batch in images:
+        for start in range(0, len(batch.image_ids), BATCH):
+            part = slice(start, start + BATCH)
+            groups = None if batch.groups is None else batch.groups[part]
+            yield ParityBatch(batch.image_ids[part], batch.labels[part], batch.tensors[part], groups)
+
+
+def _latencies(
+    reference: Reference, compared: Sequence[Comparison], tensor: np.ndarray, rounds: int, threads: int
+) -> tuple[Latency | None, dict[Comparison, Latency]]:
+    """Times PyTorch and all files that still answer, in turn."""
+    if rounds == 0:
+        return None, {}
+    alive = [(one, one.session) for one in compared if one.session is not None]
+    first, *others = time_in_turn(
+        [reference.run, *(session.run for _, session in alive)], tensor, rounds=rounds
+    )
+    return (
+        Latency(**first, threads=reference.threads),
+        {one: Latency(**took, threads=threads) for (one, _), took in zip(alive, others, strict=True)},
+    )

@@ -1,0 +1,207 @@
+"""What converting and comparing leave behind: records that can be read without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AwareDatetime
+
+from darkroom.records import Fact, Interval, Limits, Record, Table
+
+__all__ = [
+    "Conversion",
+    "ConvertedFile",
+    "FailedConversion",
+    "FileParity",
+    "Flip",
+    "GoldenParity",
+    "Latency",
+    "ParityReport",
+]
+
+
+class ConvertedFile(Fact):
+    """A model file, written and not yet compared."""
+
+    path: Path
+    """The file."""
+    target: str
+    """Name in the table of exporters."""
+    precision: str = "float32"
+    """What its weights are written as."""
+    size_bytes: int = 0
+    """Its length."""
+    duration_s: float = 0.0
+    """How long writing it took."""
+
+
+class FailedConversion(Fact):
+    """A file that could not be written, and why."""
+
+    target: str
+    """Name in the table of exporters."""
+    precision: str
+    """What its weights would have been written as."""
+    kind: str
+    """Class of the error, for example "MissingExtra"."""
+    id: str
+    """Id of the message."""
+    message: str
+    """What happened."""
+    hint: str = ""
+    """What to do next."""
+
+
+class Conversion(Fact):
+    """What one request to convert gave."""
+
+    files: tuple[ConvertedFile, ...]
+    """What was written."""
+    failures: tuple[FailedConversion, ...] = ()
+    """What was not."""
+
+
+class Flip(Fact):
+    """An image on which a file answers another class than PyTorch."""
+
+    image_id: str
+    truth: str
+    """Class that the label says."""
+    reference_answer: str
+    """PyTorch's answer."""
+    answer: str
+    """The file's answer."""
+    margin: float
+    """By how much PyTorch prefers its answer to the next best, in probability."""
+
+
+class Latency(Fact):
+    """How long one answer to one tensor takes, on this host."""
+
+    p50_ms: float
+    """Half of the answers were faster."""
+    p95_ms: float
+    """All but one in twenty were faster."""
+    threads: int
+    """Threads that an answer could use."""
+    rounds: int
+    """How many answers were timed, in turn with the other files'."""
+
+
+class GoldenParity(Fact):
+    """What a file makes of the golden vectors."""
+
+    count: int
+    """How many there are."""
+    wrong_tensors: tuple[str, ...] = ()
+    """Vectors whose picture does not become the tensor that is written."""
+    wrong_answers: tuple[str, ...] = ()
+    """Vectors whose probabilities differ by more than the limit."""
+    max_abs: float = 0.0
+    """Largest difference of a probability."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all vectors hold."""
+        return not self.wrong_tensors and not self.wrong_answers
+
+
+class FileParity(Fact):
+    """How one file compares with PyTorch on the same tensors."""
+
+    file: str
+    """Name of the file."""
+    target: str
+    """Name in the table of exporters."""
+    precision: str
+    """What its weights are written as."""
+    size_bytes: int
+    """Length of the file."""
+    runtime: str
+    """Library that ran it, with its version."""
+    agreement: float = 0.0
+    """Share of the images with the same top-1 answer."""
+    flip_count: int = 0
+    """Images with another top-1 answer."""
+    flips: tuple[Flip, ...] = ()
+    """The first of them, in the order of the images."""
+    max_abs: float = 0.0
+    """Largest difference of a probability."""
+    mean_abs: float = 0.0
+    """Mean difference of a probability."""
+    psnr_db: float | None = None
+    """10·log10(1 / mean squared difference); none where nothing differs."""
+    embedding_max_abs: float | None = None
+    """Largest difference in the embedding, where the file gives it and PyTorch was asked for it."""
+    not_finite: int = 0
+    """Probabilities that are NaN or infinite."""
+    accuracy: float = 0.0
+    """Share of the images that the file answers as their label says."""
+    accuracy_difference: Interval | None = None
+    """Accuracy of the file less PyTorch's, image by image."""
+    load_ms: float = 0.0
+    """From the file to ready to answer, with its library loaded."""
+    latency: Latency | None = None
+    """Of one tensor."""
+    golden: GoldenParity = GoldenParity(count=0)
+    """The golden vectors."""
+    failures: tuple[str, ...] = ()
+    """What does not hold, in words; empty for a file that may be handed over."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the file may be handed over."""
+        return not self.failures
+
+
+class ParityReport(Record):
+    """The proof that files answer as PyTorch does, or what speaks against it."""
+
+    files: tuple[FileParity, ...]
+    """Each file that was compared."""
+    image_count: int
+    """Images that all were asked about."""
+    labels: tuple[str, ...]
+    """Names of the classes."""
+    reference: str
+    """What they were compared with, with its version."""
+    reference_accuracy: float
+    """Share of the images that PyTorch answers as their label says."""
+    reference_latency: Latency | None = None
+    """Of one tensor in PyTorch, timed in turn with the files."""
+    limits: Limits
+    """What had to hold."""
+    host: str
+    """Where latencies were measured; a phone's are unmeasured."""
+    created_at: AwareDatetime
+
+    @property
+    def passes(self) -> bool:
+        """Whether all files may be handed over."""
+        return bool(self.files) and all(file.passes for file in self.files)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What does not hold, in words, each with its file."""
+        return tuple(f"{file.file}: {why}" for file in self.files for why in file.failures)
+
+    def table(self) -> Table:
+        """Returns one row per file: size, agreement, difference, latency here, verdict."""
+        rows = tuple(_row(file) for file in self.files)
+        return Table(
+            ("file", "size", "top-1 agreement", "max difference", "latency here", "verdict"),
+            rows,
+            f"{self.image_count:,} images, compared with {self.reference}",
+        )
+
+
+def _row(file: FileParity) -> tuple[str, ...]:
+    latency = "" if file.latency is None else f"{file.latency.p50_ms:.2f} ms"
+    return (
+        file.file,
+        f"{file.size_bytes / 1e6:.2f} MB",
+        f"{file.agreement:.4f}",
+        f"{file.max_abs:.1e}",
+        latency,
+        "passes" if file.passes else "fails",
+    )

@@ -1,0 +1,91 @@
+"""Judge a compared file against the limits, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from darkroom.export.report import FileParity
+from darkroom.records import Limits, ModelCard
+from darkroom.serving import Carried
+
+__all__ = ["failures_of"]
+
+
+def failures_of(
+    file: FileParity, carried: Carried, card: ModelCard, limits: Limits, *, count: int
+) -> tuple[str, ...]:
+    """Returns what does not hold; nothing for a file that may be handed over.
+
+    Args:
+        file: the figures of the file.
+        carried: what the file says about itself.
+        card: what it should say.
+        limits: what must hold; those for parity are about float32 files.
+        count: images that it was asked about.
+    """
+    return (
+        *_answers(file, limits, count),
+        *_golden(file, limits),
+        *_carried(carried, card),
+        *_size(file, limits),
+    )
+
+
+def _answers(file: FileParity, limits: Limits, count: int) -> Iterator[str]:
+    if file.not_finite:
+        yield f"{file.not_finite} of its probabilities are NaN or infinite."
+    if file.precision != "float32":
+        return
+    if file.agreement < limits.parity_agreement:
+        yield (
+            f"It answers {file.flip_count} of {count} images otherwise than PyTorch: agreement "
+            f"{file.agreement:.4f}, at least {limits.parity_agreement:g} expected."
+        )
+    if file.max_abs > limits.parity_max_abs:
+        yield (
+            f"A probability differs from PyTorch's by {file.max_abs:.2e}, at most "
+            f"{limits.parity_max_abs:g} expected."
+        )
+
+
+def _golden(file: FileParity, limits: Limits) -> Iterator[str]:
+    golden = file.golden
+    if golden.wrong_tensors:
+        share = f"{len(golden.wrong_tensors)} of {golden.count}"
+        yield f"{share} golden pictures do not become their tensor here: {_some(golden.wrong_tensors)}."
+    if golden.wrong_answers:
+        yield (
+            f"{len(golden.wrong_answers)} of {golden.count} golden pictures get other probabilities, by up "
+            f"to {golden.max_abs:.2e}, at most {limits.parity_max_abs:g} expected: "
+            f"{_some(golden.wrong_answers)}."
+        )
+
+
+def _carried(carried: Carried, card: ModelCard) -> Iterator[str]:
+    if carried.labels is None:
+        yield "It carries no labels."
+    elif carried.labels != card.labels:
+        apart = _first_difference(carried.labels, card.labels)
+        yield f"Its labels are not those of the model card: {apart}."
+    if carried.card is None:
+        yield "It carries no model card."
+    elif carried.card.contract != card.contract:
+        yield "It carries another contract than the model card."
+
+
+def _size(file: FileParity, limits: Limits) -> Iterator[str]:
+    if limits.model_bytes is not None and file.size_bytes > limits.model_bytes:
+        yield f"It has {file.size_bytes:,} bytes, at most {limits.model_bytes:,} expected."
+
+
+def _first_difference(received: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    if len(received) != len(expected):
+        return f"{len(received)} labels for {len(expected)} classes"
+    place = next(
+        place for place, pair in enumerate(zip(received, expected, strict=True)) if len(set(pair)) > 1
+    )
+    return f"place {place} is {received[place]!r} for {expected[place]!r}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -1,0 +1,17 @@
+"""Run an exported model or a bundle: image bytes in, probabilities out; torch is not needed."""
+
+from darkroom.serving.prediction import Prediction
+from darkroom.serving.predictor import Predictor
+from darkroom.serving.runtimes import RUNTIMES, Answer, Carried, Runtime, Session, find, open_session
+
+__all__ = [
+    "RUNTIMES",
+    "Answer",
+    "Carried",
+    "Prediction",
+    "Predictor",
+    "Runtime",
+    "Session",
+    "find",
+    "open_session",
+]

@@ -1,0 +1,127 @@
+"""Run .tflite files with LiteRT."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from darkroom.errors import DarkroomError
+from darkroom.serving.runtimes import Answer, Carried, carried, damaged, lacking, wrong_input
+
+__all__ = ["LiteRTSession"]
+
+MISSING_OPERATION = re.compile(
+    r"Didn't find op for builtin opcode '(\w+)'"
+    r"|Encountered unresolved custom op: ([^\s.]+)"
+    r"|Select TensorFlow op\(s\), included in the given model[\s\S]*?Node number \d+ \((\w+)\)"
+)
+FIRST_WORDS = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+"""What the library writes to the process's error stream when the first file is opened."""
+
+_first = threading.Lock()
+_spoken = False
+
+
+class LiteRTSession:
+    """A .tflite file, opened; its tensors go through it one at a time."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        self.path, self.threads = path, threads
+        self.carried = _carried(path)
+        self._interpreter = _open(path, threads)
+        self._lock = threading.Lock()
+        taken = self._interpreter.get_input_details()[0]
+        if taken["dtype"] is not np.uint8 or len(taken["shape"]) != 4:
+            raise wrong_input(path, taken["dtype"].__name__, taken["shape"])
+        self._input = taken["index"]
+        height, width, channels = taken["shape"][1:]
+        self.input_shape = (int(height), int(width), int(channels))
+        outputs = {output["name"]: output for output in self._interpreter.get_output_details()}
+        first = next(iter(outputs.values()))
+        self._probabilities = outputs.get("probabilities", first)
+        self._embedding = outputs.get("embedding")
+
+    def run(self, tensors: np.ndarray) -> Answer:
+        """Answers to (N, height, width, channels) uint8."""
+        probabilities = np.empty((len(tensors), self._probabilities["shape"][1]), np.float32)
+        embedding = None
+        if self._embedding is not None:
+            embedding = np.empty((len(tensors), self._embedding["shape"][1]), np.float32)
+        with self._lock:
+            for place, tensor in enumerate(tensors):
+                self._interpreter.set_tensor(self._input, tensor[None])
+                self._interpreter.invoke()
+                probabilities[place] = self._interpreter.get_tensor(self._probabilities["index"])[0]
+                if embedding is not None and self._embedding is not None:
+                    embedding[place] = self._interpreter.get_tensor(self._embedding["index"])[0]
+        return Answer(probabilities, embedding)
+
+
+def _open(path: Path, threads: int) -> Any:
+    global _spoken
+    from ai_edge_litert.interpreter import Interpreter
+
+    def ready() -> Any:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+        return interpreter
+
+    try:
+        with _first:
+            if _spoken:
+                return ready()
+            with _FirstWordsLeftOut():
+                interpreter = ready()
+            _spoken = True
+            return interpreter
+    except (ValueError, RuntimeError) as error:
+        raise _explained(path, str(error)) from error
+
+
+class _FirstWordsLeftOut:
+    """Passes on what is written to the process's error stream, without the library's first words.
+
+    They come from native code and no setting of the library silences them.
+    """
+
+    def __enter__(self) -> None:
+        sys.stderr.flush()
+        self._caught = tempfile.TemporaryFile()
+        self._stream = os.dup(2)
+        os.dup2(self._caught.fileno(), 2)
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._stream, 2)
+        self._caught.seek(0)
+        for line in self._caught:
+            if line != FIRST_WORDS:
+                os.write(2, line)
+        self._caught.close()
+        os.close(self._stream)
+
+
+def _explained(path: Path, message: str) -> DarkroomError:
+    found = MISSING_OPERATION.search(message)
+    if found:
+        return lacking(path, "litert", next(group for group in found.groups() if group))
+    return damaged(path, "it is cut short or not a LiteRT model")
+
+
+def _carried(path: Path) -> Carried:
+    """Reads the files that are packed behind the model, as its ecosystem does."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            names = set(packed.namelist())
+            labels = packed.read("labels.txt").decode() if "labels.txt" in names else None
+            card = packed.read("model-card.json") if "model-card.json" in names else None
+    except (zipfile.BadZipFile, OSError, UnicodeDecodeError):
+        return Carried(None, None)
+    return carried(path, card, None if labels is None else tuple(labels.split("\n")))
