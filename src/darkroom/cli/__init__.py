@@ -45,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if debug:
+            raise
+        _show_error(_unexpected(error), as_json="--json" in words)
+        return DarkroomError.exit_code
 
 
 def _run(words: list[str]) -> int:
@@ -56,11 +61,33 @@ def _run(words: list[str]) -> int:
         raise InvalidConfig(
             "command.refused",
             "{why}",
-            do="See: darkroom {words} --help",
+            do="See: darkroom {words}--help",
             why=str(error).strip(),
-            words=" ".join(word for word in words[:2] if not word.startswith("-")),
+            words=_known_part(words),
         ) from None
     return answer if isinstance(answer, int) else 0
+
+
+def _unexpected(error: Exception) -> DarkroomError:
+    """Returns what a person is told of a defect of ours."""
+    return DarkroomError(
+        "defect.unexpected",
+        "Darkroom failed in a way that it should not: {kind}: {why}",
+        do="Run it again with --debug and report what it prints.",
+        kind=type(error).__name__,
+        why=error,
+    )
+
+
+def _known_part(words: list[str]) -> str:
+    """Returns the words that name an existing command or noun, each with a space behind it."""
+    from darkroom.operation import NOUNS, operations
+
+    first, second = [*words, "", ""][:2]
+    if first in NOUNS and first:
+        verbs = [operation.verb for operation in operations(first).values()]
+        return f"{first} {second} " if second in verbs else f"{first} "
+    return f"{first} " if first in operations("") else ""
 
 
 def _app(words: list[str]) -> App:

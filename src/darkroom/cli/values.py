@@ -52,7 +52,8 @@ class Option(NamedTuple):
         facts = [] if self.is_switch or self.choices else [spoken_type(self.annotation)]
         if self.default is not inspect.Parameter.empty and self.default not in (None, (), ""):
             facts.append(f"default {_spoken_value(self.default)}")
-        return f"{self.doc} [{'; '.join(facts)}]" if facts else self.doc
+        sentence = self.doc[:1].upper() + self.doc[1:]
+        return f"{sentence} [{'; '.join(facts)}]" if facts else sentence
 
 
 def options(operation: Operation) -> Iterator[Option]:

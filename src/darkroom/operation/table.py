@@ -14,12 +14,15 @@ from pydantic.fields import FieldInfo
 from darkroom.errors import NotFound, nearest
 from darkroom.operation.docstring import read_docstring
 from darkroom.operation.vocabulary import is_known, nested_model
-from darkroom.records import Config, Result, validated
+from darkroom.records import STAGE_KEYS, Config, Result, validated
 
 __all__ = ["NOUNS", "Operation", "Parameter", "find_operation", "operation", "operations"]
 
 NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
-    "": (("darkroom.pipeline.verbs", "darkroom.operations.prediction"), "the whole project"),
+    "": (
+        ("darkroom.pipeline.verbs", "darkroom.operations.prediction", "darkroom.operations.reporting"),
+        "the whole project",
+    ),
     "source": (("darkroom.operations.source",), "places that pictures come from"),
     "dataset": (("darkroom.operations.dataset",), "frozen selections of pictures, with labels and splits"),
     "model": (
@@ -137,6 +140,9 @@ def operation(
         hints = get_type_hints(function, include_extras=True)
         documented = read_docstring(function.__doc__)
         parameters = _parameters(name, function, hints, documented.args)
+        taken = {parameter.name for parameter in parameters} & set(STAGE_KEYS)
+        if needs_project and taken:
+            raise TypeError(f"operation {name}: a stage uses the name {taken.pop()} itself")
         result = hints.get("return")
         if not (isinstance(result, type) and issubclass(result, Result)):
             raise TypeError(f"operation {name}: the result must be one Result model, not {result!r}")

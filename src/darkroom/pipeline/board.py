@@ -46,6 +46,11 @@ class BoardRow(Fact):
     deliverables: tuple[str, ...] = ()
     """Paths inside the project."""
 
+    @property
+    def handed_over(self) -> str:
+        """The deliverables, a line each, without the folder that holds them all."""
+        return "\n".join(path.removeprefix("deliverables/") for path in self.deliverables)
+
 
 class Board(Result):
     """The ten stages of a project."""
@@ -60,20 +65,15 @@ class Board(Result):
     def display(self) -> Iterator[str | Table]:
         """Yields the board."""
         yield f"{self.project}: {self.images:,} pictures, {self.labelled:,} with a class"
+        rows = [
+            (str(row.number), row.title, row.state, row.handed_over, row.owner, row.approval, row.why)
+            for row in self.rows
+        ]
+        columns = ("", "stage", "state", "in deliverables/", "owner", "approved", "because")
+        filled = [place for place in range(len(columns)) if any(row[place] for row in rows)]
         yield Table(
-            ("", "stage", "state", "deliverable", "owner", "approved", ""),
-            tuple(
-                (
-                    str(row.number),
-                    row.title,
-                    row.state,
-                    "\n".join(row.deliverables),
-                    row.owner,
-                    row.approval,
-                    row.why,
-                )
-                for row in self.rows
-            ),
+            tuple(columns[place] for place in filled),
+            tuple(tuple(row[place] for place in filled) for row in rows),
         )
 
 
@@ -84,7 +84,7 @@ def read_board(workspace: Workspace) -> Board:
     return Board(
         project=workspace.project.project.name,
         images=catalogue.images.count(),
-        labelled=sum(catalogue.annotations.counts("class").values()),
+        labelled=catalogue.annotations.counts("class").answered,
         rows=tuple(_row(workspace, number, title, states) for number, title in enumerate(LIFE_CYCLE, 1)),
     )
 

@@ -68,7 +68,8 @@ def main_job(
     """
     rows: list[tuple[str, str, dict[str, Any]]] = [
         ("collect", "source.add", {"folder": images, "format": format}),
-        ("prepare", "dataset.freeze", {"name": name, "sources": ["@collect"], "contract": contract}),
+        ("prepare", "dataset.freeze", {"dataset": name, "sources": ["@collect"], "contract": contract}),
+        ("network", "model.describe", {"dataset": "@prepare"}),
         ("train", "model.clone", {"dataset": "@prepare", "times": clones, "recipe": recipe}),
         ("evaluate", "model.evaluate", {"runs": ["@train"]}),
         ("choose", "model.select", {"runs": ["@train"]}),

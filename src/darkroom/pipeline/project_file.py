@@ -47,6 +47,8 @@ def _stage(stage: StageEntry) -> Iterator[str]:
     yield f"operation = {_value(stage.operation)}"
     rows = []
     for parameter in operation.parameters:
+        if parameter.name in operation.indifferent:
+            continue
         default = None if parameter.required else parameter.default
         given = stage.request.get(parameter.name, default)
         rows.append((parameter.name, parameter.annotation, given, parameter.doc))
@@ -69,7 +71,7 @@ def _fields(path: str, rows: list[Row]) -> Iterator[str]:
         model = nested_model(annotation)
         assert model is not None
         yield ""
-        yield from _comment(doc)
+        yield from _comment(doc[:1].upper() + doc[1:])
         yield f"[{path}.{name}]"
         yield from _fields(f"{path}.{name}", _model_rows(model, _filled(model, value)))
 
@@ -88,7 +90,7 @@ def _model_rows(model: type[BaseModel], value: BaseModel) -> list[Row]:
 
 
 def _key(name: str, annotation: Any, value: Any, doc: str) -> Iterator[str]:
-    yield from _comment(f"{doc} ({spoken_type(annotation)})")
+    yield from _comment(f"{doc[:1].upper()}{doc[1:]} ({spoken_type(annotation)})")
     if value is None:
         yield f"# {name} ="
     else:

@@ -150,11 +150,10 @@ def quickstart(workspace: Workspace, *, folder: str = "digits-demo", clones: int
         folder: folder of the new project; an unfinished one is gone on with.
         clones: how many clones to train, from different seeds.
     """
-    from darkroom.pipeline.summary import quickstart_report
-
     from darkroom.pipeline.defaults import guess_contract, main_job
     from darkroom.pipeline.project_file import project_text
     from darkroom.pipeline.quickstart import DIGITS_RECIPE, write_digits
+    from darkroom.pipeline.summary import quickstart_report
 
     root = (workspace.root / folder).resolve()
     if not (root / PROJECT_FILE).is_file():

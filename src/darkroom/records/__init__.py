@@ -28,7 +28,7 @@ from darkroom.records.card import (
 from darkroom.records.contract import CONTRACT_VERSION, Contract, Enhancement, ResizeMode
 from darkroom.records.dataset import SPLITS, DatasetVersion, Lineage, Member, Split, Task
 from darkroom.records.image import CameraFacts, Image, Location, Quarantined, Source
-from darkroom.records.project import ProjectFacts, ProjectFile, StageEntry
+from darkroom.records.project import STAGE_KEYS, ProjectFacts, ProjectFile, StageEntry
 from darkroom.records.record import (
     Config,
     Fact,
@@ -47,6 +47,7 @@ from darkroom.records.run import Interval, MetricPoint, Run, RunState, Spread, S
 __all__ = [
     "CONTRACT_VERSION",
     "SPLITS",
+    "STAGE_KEYS",
     "AnnotationEvent",
     "AnnotationValue",
     "Approval",

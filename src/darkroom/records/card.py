@@ -102,7 +102,7 @@ class BundleManifest(Record):
     """The list of what is in a bundle, with hashes; `bundle.json`."""
 
     id: str
-    """sha256 over the files' hashes, in hex."""
+    """sha256 over the rest of the manifest, the files' hashes among it, in hex."""
     name: str
     """Name of the project."""
     run: str

@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from darkroom.records.brief import Brief
 from darkroom.records.record import Config, FrozenMap
 
-__all__ = ["ProjectFacts", "ProjectFile", "StageEntry"]
+__all__ = ["STAGE_KEYS", "ProjectFacts", "ProjectFile", "StageEntry"]
 
 STAGE_KEYS = ("name", "operation", "sweep")
+"""What a stage says of itself; all other keys are its operation's parameters."""
 
 
 class ProjectFacts(Config):

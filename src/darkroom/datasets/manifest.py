@@ -1,0 +1,94 @@
+"""What a rendering consists of, so that one that is half written or damaged is never taken for whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from darkroom.errors import Damaged
+from darkroom.records import Fact, FrozenMap, Record
+
+__all__ = ["MANIFEST_FILE", "Manifest", "ShardFacts", "read_manifest"]
+
+MANIFEST_FILE = "manifest.json"
+
+
+class ShardFacts(Fact):
+    """One Arrow file of a rendering."""
+
+    split: str
+    """The split whose pictures it holds."""
+    file: str
+    """Its name."""
+    rows: int
+    """How many pictures."""
+    size_bytes: int
+    mtime_ns: int
+    """Time of its last change; where it is another one now, the checksum decides."""
+    crc32: int
+    """Checksum of its texts and pixels; it finds damage, a dataset's hash says what should be there."""
+
+
+class Manifest(Record):
+    """A whole rendering."""
+
+    dataset: str
+    """Id of the dataset version, sha256."""
+    contract: str
+    """Id of the contract, sha256."""
+    counts: FrozenMap[str, int]
+    """Pictures per split."""
+    shards: tuple[ShardFacts, ...]
+    """Its files, in order."""
+
+    def of_split(self, split: str) -> list[ShardFacts]:
+        """Returns the files of one split, in order."""
+        return [shard for shard in self.shards if shard.split == split]
+
+
+def read_manifest(
+    folder: Path, *, dataset: str, contract: str, counts: Mapping[str, int]
+) -> Manifest | None:
+    """Returns the manifest of a rendering that is whole and the one that is wanted, else None.
+
+    Args:
+        folder: the rendering.
+        dataset: id that it must have.
+        contract: id that it must have.
+        counts: pictures per split that it must have.
+    """
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    right = (manifest.dataset, manifest.contract, dict(manifest.counts)) == (
+        dataset,
+        contract,
+        dict(counts),
+    )
+    rows = {split: sum(shard.rows for shard in manifest.of_split(split)) for split in counts}
+    if not right or rows != dict(counts) or not all(_is_whole(folder, shard) for shard in manifest.shards):
+        return None
+    return manifest
+
+
+def _is_whole(folder: Path, shard: ShardFacts) -> bool:
+    path = folder / shard.file
+    try:
+        facts = path.stat()
+    except OSError:
+        return False
+    if facts.st_size != shard.size_bytes:
+        return False
+    return facts.st_mtime_ns == shard.mtime_ns or _has_checksum(path, shard.crc32)
+
+
+def _has_checksum(path: Path, crc32: int) -> bool:
+    from darkroom.datasets.shards import checksum
+
+    try:
+        return checksum(path) == crc32
+    except Damaged:
+        return False

@@ -1,0 +1,190 @@
+"""Render a dataset version under its contract: once, whole or not at all, in worker processes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from filelock import FileLock
+
+from darkroom import atomic
+from darkroom.datasets.manifest import MANIFEST_FILE, Manifest, ShardFacts, read_manifest
+from darkroom.engines import Failure
+from darkroom.errors import Damaged, Unsupported
+from darkroom.records import SPLITS, Contract, DatasetVersion, Member, Split, content_id
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.datasets.rendering import Rendering
+    from darkroom.datasets.shards import Place, Shards
+
+__all__ = ["render", "rendering_folder"]
+
+CHUNK = 16
+"""Pictures that a worker is given at a time."""
+
+REPORTED = 50
+"""Pictures between two reports of progress."""
+
+_DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+
+
+def render(workspace: Workspace, version: DatasetVersion) -> Rendering:
+    """Returns the rendering of a dataset version, made now if it is not there or not whole.
+
+    Two processes that ask at the same time make it once.
+
+    Raises:
+        NotFound: the file of a picture is gone.
+        Damaged: the file of a picture holds something else than when it was added.
+        Unsupported: the version holds masks, which are not rendered yet.
+        StorageFailed: the disk refuses; nothing half-written is left.
+    """
+    from darkroom.datasets.rendering import Rendering
+
+    if version.task == "segmentation":
+        raise Unsupported(
+            "rendering.masks", "Dataset {ref} holds masks; only classes are rendered yet.", ref=version.ref
+        )
+    folder = rendering_folder(workspace, version)
+    manifest = _manifest_of(folder, version)
+    if manifest is None:
+        workspace.renderings.mkdir(parents=True, exist_ok=True)
+        atomic.sweep(workspace.renderings)
+        # The operating system lets go of this lock when its process ends, however that happens.
+        with FileLock(f"{folder}.lock"):
+            manifest = _manifest_of(folder, version) or _write(workspace, version, folder)
+    return Rendering(folder, version, manifest)
+
+
+def rendering_folder(workspace: Workspace, version: DatasetVersion) -> Path:
+    """Returns where the rendering of a dataset version lies, or would lie."""
+    return workspace.renderings / f"{version.id[:16]}-{content_id(version.contract)[:8]}"
+
+
+class RenderFile(NamedTuple):
+    """A picture to be rendered."""
+
+    image_id: str
+    path: str
+    from_blob: bool
+    place: Place
+    """Where its pixels belong."""
+
+
+def render_file(file: RenderFile, *, contract: Contract, max_pixels: int) -> int:
+    """Renders one picture into its place, and returns the CRC-32; called in worker processes.
+
+    Raises:
+        Damaged: a blob does not hold the bytes that were put.
+    """
+    from darkroom.datasets.shards import put_pixels
+    from darkroom.images import prepare
+
+    data = _read(file.path)
+    if file.from_blob and hashlib.sha256(data).hexdigest() != file.image_id:
+        raise Damaged(
+            "blob.not-as-put",
+            "{path} does not hold the bytes that were written there.",
+            do="Put the file back from a copy.",
+            path=file.path,
+        )
+    return put_pixels(file.place, prepare(data, contract, max_pixels=max_pixels))
+
+
+def _read(path: str) -> bytes:
+    if "://" not in path:
+        return Path(path).read_bytes()
+    import fsspec
+
+    with fsspec.open(path, "rb") as file:
+        return file.read()  # type: ignore[union-attr]
+
+
+def _manifest_of(folder: Path, version: DatasetVersion) -> Manifest | None:
+    return read_manifest(
+        folder, dataset=version.id, contract=content_id(version.contract), counts=version.counts
+    )
+
+
+def _write(workspace: Workspace, version: DatasetVersion, folder: Path) -> Manifest:
+    facts: list[ShardFacts] = []
+    with atomic.write_folder(folder) as aside:
+        progress = _Progress(workspace, version)
+        for split in SPLITS:
+            if version.counts.get(split):
+                facts += _write_split(workspace, version, split, aside, progress)
+        manifest = Manifest(
+            dataset=version.id,
+            contract=content_id(version.contract),
+            counts=version.counts,
+            shards=tuple(facts),
+        )
+        (aside / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
+    return manifest
+
+
+def _write_split(
+    workspace: Workspace, version: DatasetVersion, split: Split, aside: Path, progress: _Progress
+) -> list[ShardFacts]:
+    from darkroom.datasets.shards import Shards
+
+    shards, waiting = Shards(aside, split, version.contract), deque[Member]()
+    reader = partial(render_file, contract=version.contract, max_pixels=workspace.settings.max_pixels)
+    files = _files(workspace, version, split, shards, waiting)
+    try:
+        for result in workspace.engine.map(reader, files, chunk=CHUNK):
+            if isinstance(result, Failure):
+                raise _refusal(result)
+            shards.put(waiting.popleft(), result)
+            progress.step()
+        return shards.finish()
+    finally:
+        shards.close()
+
+
+def _files(
+    workspace: Workspace, version: DatasetVersion, split: Split, shards: Shards, waiting: deque[Member]
+) -> Iterator[RenderFile]:
+    """Yields the pictures of a split, lays out their places, and puts the members into the queue."""
+    members = workspace.catalogue.datasets.members(version.ref, split)
+    while batch := list(islice(members, shards.batch_rows)):
+        files = workspace.image_files(member.image_id for member in batch)
+        for member, place in zip(batch, shards.reserve(batch), strict=True):
+            file = files[member.image_id]
+            waiting.append(member)
+            yield RenderFile(file.image_id, file.path, file.from_blob, place)
+
+
+def _refusal(failure: Failure) -> Exception:
+    path, error = failure.item.path, failure.error
+    if isinstance(error, Damaged) or (isinstance(error, OSError) and error.errno in _DISK_REFUSES):
+        return error  # of the latter `write_folder` makes a StorageFailed
+    return Damaged(
+        "rendering.picture",
+        "{path} was a picture when it was added, and cannot be rendered now: {why}",
+        do="Put the old file back, or take the change in: darkroom run --rehash",
+        path=path,
+        why=error,
+    )
+
+
+class _Progress:
+    """Tells the face that listens how far the rendering is."""
+
+    def __init__(self, workspace: Workspace, version: DatasetVersion) -> None:
+        self._workspace = workspace
+        self._what = f"rendering {version.ref}"
+        self._total = sum(version.counts.values())
+        self._done = 0
+
+    def step(self) -> None:
+        self._done += 1
+        if self._done % REPORTED == 0 or self._done == self._total:
+            self._workspace.report(self._what, done=self._done, total=self._total, unit="images")

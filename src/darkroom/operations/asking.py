@@ -1,0 +1,127 @@
+"""Find the model that a prediction asks, and ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from darkroom.errors import NotFound
+from darkroom.images import prepare
+from darkroom.operation import library_versions
+from darkroom.operations.prediction import PredictedImage, PredictReport
+from darkroom.records import ModelCard
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.catalogue import CataloguedBundle
+
+__all__ = ["ask"]
+
+
+Answer = Callable[[bytes], tuple[ModelCard, np.ndarray]]
+"""From a picture's bytes to the card and the probabilities (classes,)."""
+
+
+def ask(
+    workspace: Workspace, images: tuple[Path, ...], *, using: str, run: str | None, bundle: str | None
+) -> PredictReport:
+    """Asks a model about pictures.
+
+    Args:
+        workspace: the project.
+        images: files, or folders of them.
+        using: "auto", "torch", or the name of a runtime.
+        run: ask this run's best weights.
+        bundle: ask this bundle.
+
+    Raises:
+        NotFound: there is no such picture, or no model yet.
+        InvalidImage: a file is not a picture.
+    """
+    name, runtime, answer = _model(workspace, using, run, bundle)
+    return PredictReport(
+        model=name,
+        runtime=runtime,
+        images=tuple(_predicted(path, *answer(path.read_bytes())) for path in _files(images)),
+    )
+
+
+def _model(
+    workspace: Workspace, using: str, run: str | None, bundle: str | None
+) -> tuple[str, str, Answer]:
+    """Returns name, runtime and answer of what is asked: one bundle, or the run that it was made of."""
+    found = _bundle(workspace, run, bundle)
+    if using == "torch" or (using == "auto" and (found is None or (run and not bundle))):
+        return _torch_model(workspace, run or (found.run_id if found else _newest_run(workspace)))
+    if found is None:
+        raise NotFound(
+            "predict.no-bundle",
+            "There is no bundle with a file for {using} yet.",
+            do="Make one: darkroom run",
+            using=using,
+        )
+    return _bundle_model(workspace, found.path, using)
+
+
+def _bundle(workspace: Workspace, run: str | None, bundle: str | None) -> CataloguedBundle | None:
+    """Returns the bundle named, or the newest (of a run)."""
+    if bundle is not None:
+        return workspace.catalogue.bundles.get(bundle)
+    bundles = workspace.catalogue.bundles.list(run_id=run)
+    return bundles[-1] if bundles else None
+
+
+def _bundle_model(workspace: Workspace, path: str, using: str) -> tuple[str, str, Answer]:
+    from darkroom.serving import Predictor
+
+    predictor = Predictor.open(workspace.root / path, runtime=using, threads=1)
+
+    def answer(image: bytes) -> tuple[ModelCard, np.ndarray]:
+        tensor = prepare(image, predictor.card.contract)
+        return predictor.card, predictor.predict_tensors(tensor[None]).probabilities[0]
+
+    return predictor.path.relative_to(workspace.root).as_posix(), predictor.runtime, answer
+
+
+def _torch_model(workspace: Workspace, run: str) -> tuple[str, str, Answer]:
+    from darkroom.networks.image_model import ImageModel
+    from darkroom.networks.predictor import predict
+    from darkroom.networks.saved import load
+
+    network, card = load(workspace.runs_folder / run / "checkpoints" / "best.safetensors")
+    model = ImageModel.of(network, card)
+
+    def answer(image: bytes) -> tuple[ModelCard, np.ndarray]:
+        return card, predict(model, [prepare(image, card.contract)[None]])[0]
+
+    return run, f"torch {library_versions(('torch',))['torch']}", answer
+
+
+def _newest_run(workspace: Workspace) -> str:
+    finished = workspace.catalogue.runs.list(state="finished")
+    if not finished:
+        raise NotFound("predict.no-model", "There is no trained model yet.", do="Train one: darkroom run")
+    return finished[-1].id
+
+
+def _files(images: tuple[Path, ...]) -> Iterator[Path]:
+    for path in images:
+        if path.is_dir():
+            yield from sorted(found for found in path.rglob("*") if found.is_file())
+        elif path.is_file():
+            yield path
+        else:
+            raise NotFound("predict.no-file", "No picture {path}.", path=path)
+
+
+def _predicted(path: Path, card: ModelCard, probabilities: np.ndarray) -> PredictedImage:
+    best = int(probabilities.argmax())
+    return PredictedImage(
+        image=str(path),
+        label=card.labels[best],
+        probability=float(probabilities[best]),
+        probabilities=dict(zip(card.labels, probabilities.tolist(), strict=True)),
+    )

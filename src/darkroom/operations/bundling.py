@@ -1,0 +1,220 @@
+"""Make a bundle of a run's files, and hand it over once each file has been proven to agree."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from darkroom import atomic
+from darkroom.errors import NotFound
+from darkroom.operations.export import ConvertReport, VerifyReport
+from darkroom.records import FrozenDict
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.bundle import Bundle
+    from darkroom.datasets import RenderedSplit
+    from darkroom.export import ParityReport
+    from darkroom.export.parity import ParityBatch
+    from darkroom.networks.network import Network
+    from darkroom.records import ModelCard
+
+__all__ = ["make_bundle", "parity_path", "verify_bundle"]
+
+BATCH = 256
+
+
+def make_bundle(
+    workspace: Workspace,
+    run: str,
+    targets: tuple[str, ...],
+    precisions: tuple[str, ...],
+    *,
+    embedding: bool,
+) -> ConvertReport:
+    """Converts a run's best weights and writes the bundle.
+
+    Raises:
+        NotFound: there is no such run.
+        MissingExtra: no target could be written for want of a package.
+    """
+    from darkroom.bundle import ModelFile, write_bundle
+    from darkroom.export.conversion import convert
+    from darkroom.networks.saved import load
+
+    weights = workspace.runs_folder / workspace.catalogue.runs.get(run).id / "checkpoints/best.safetensors"
+    network, card = load(weights)
+    card = _with_figures(workspace, run, card)
+    name = workspace.project.project.name
+    bundle_id = workspace.catalogue.bundles.new_id()
+
+    def show(done: int, total: int) -> None:
+        workspace.report("converting", done=done, total=total, unit="files")
+
+    workspace.bundles_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=atomic.ASIDE, dir=workspace.bundles_folder) as aside:
+        conversion = convert(
+            network,
+            card,
+            Path(aside),
+            targets=targets,
+            precisions=precisions,
+            embedding=embedding,
+            name=_file_name(name),
+            on_done=show,
+        )
+        folder = workspace.bundles_folder / bundle_id
+        manifest = write_bundle(
+            folder,
+            name=name,
+            card=card,
+            models=[ModelFile(file.path, file.target, file.precision) for file in conversion.files],
+            golden=_golden(network, card),
+        )
+    workspace.catalogue.bundles.add(
+        run_id=run, path=workspace.relative(folder), manifest=manifest, bundle_id=bundle_id
+    )
+    rows = [
+        (file.target, file.precision, file.path.name, f"{file.size_bytes / 1e6:.2f} MB", "")
+        for file in conversion.files
+    ]
+    rows += [
+        (one.target, one.precision, "", "", f"{one.message} {one.hint}") for one in conversion.failures
+    ]
+    return ConvertReport(bundle=bundle_id, run=run, rows=tuple(rows))
+
+
+def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
+    """Compares a bundle's files with PyTorch on every test picture; hands it over if all agree.
+
+    Raises:
+        NotFound: there is no such bundle, or its dataset has no pictures to compare on.
+        Damaged: a file of the bundle is not what was written.
+    """
+    from darkroom.bundle import read_bundle
+
+    found = workspace.catalogue.bundles.get(name) if name else _newest(workspace)
+    folder = workspace.root / found.path
+    report = _compared(workspace, found.run_id, read_bundle(folder))
+    atomic.write_text(parity_path(workspace, found.id), report.model_dump_json(indent=1) + "\n")
+    page = _deliver_page(workspace, found.id, report)
+    return VerifyReport(
+        bundle=found.id,
+        passed=report.passes,
+        images=report.image_count,
+        rows=report.table().rows,
+        why=report.failures,
+        path=_hand_over(workspace, folder) if report.passes else "",
+        page=page,
+    )
+
+
+def parity_path(workspace: Workspace, bundle: str) -> Path:
+    """Returns where the parity report of a bundle is kept."""
+    return workspace.bundles_folder / f"{bundle}-parity.json"
+
+
+def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
+    from darkroom.datasets import render
+    from darkroom.export import ConvertedFile
+    from darkroom.export.parity import verify
+    from darkroom.export.reference import TorchReference
+    from darkroom.networks.saved import load
+
+    network, card = load(workspace.runs_folder / run / "checkpoints/best.safetensors")
+    version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
+    rendering = render(workspace, version)
+    split = "test" if version.counts.get("test") else "val"
+    images = rendering.split(split)
+
+    def show(done: int) -> None:
+        workspace.report(f"comparing on {split}", done=done, total=len(images), unit="images")
+
+    return verify(
+        TorchReference(network, card),
+        card,
+        [
+            ConvertedFile(
+                path=bundle.folder / file.path,
+                target=file.target,
+                precision=file.precision,
+                size_bytes=file.size_bytes,
+            )
+            for file in bundle.manifest.files
+            if file.role == "model"
+        ],
+        _batches(images),
+        golden=bundle.golden.vectors,
+        limits=workspace.project.brief.limits,
+        on_progress=show,
+    )
+
+
+def _batches(images: RenderedSplit) -> Iterator[ParityBatch]:
+    from darkroom.export.parity import ParityBatch
+
+    for start in range(0, len(images), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(images)))
+        yield ParityBatch(
+            [images.image_ids[row] for row in rows],
+            images.labels[rows],
+            images.gather(rows),
+            [images.groups[row] for row in rows] if images.groups is not None else None,
+        )
+
+
+def _golden(network: Network, card: ModelCard):
+    """Returns synthetic pictures with their tensors and the network's answers."""
+    from darkroom.bundle import GoldenVectors
+    from darkroom.export.reference import TorchReference
+
+    vectors = GoldenVectors.synthetic(card.contract)
+    return vectors.answered(TorchReference(network, card).run(vectors.tensors).probabilities)
+
+
+def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
+    """Returns the card with the figures of the run's evaluations."""
+    from darkroom.evaluation import load_evaluation
+
+    metrics = dict(card.metrics)
+    for split in ("val", "test"):
+        try:
+            figures = load_evaluation(workspace.runs_folder / run, split).figures
+        except NotFound:
+            continue
+        metrics |= {f"{split}.accuracy": figures.accuracy, f"{split}.macro_f1": figures.macro_f1}
+    return card.model_copy(update={"metrics": FrozenDict(metrics)})
+
+
+def _hand_over(workspace: Workspace, folder: Path) -> str:
+    """Copies the bundle to the deliverables; returns its place."""
+    place = workspace.deliverables / "09-mobile" / "bundle"
+    with atomic.write_folder(place) as aside:
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+    return workspace.relative(place)
+
+
+def _deliver_page(workspace: Workspace, bundle: str, report: ParityReport) -> str:
+    from darkroom.operations.deliverables import deliver_parity
+
+    return deliver_parity(workspace, bundle, report)
+
+
+def _newest(workspace: Workspace):
+    bundles = workspace.catalogue.bundles.list()
+    if not bundles:
+        raise NotFound(
+            "verify.no-bundle", "There is no bundle yet.", do="Make one: darkroom export convert"
+        )
+    return bundles[-1]
+
+
+def _file_name(name: str) -> str:
+    """Returns a project's name as a file name that every phone takes."""
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
+    return kept.strip("-").lower() or "model"

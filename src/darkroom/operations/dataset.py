@@ -1,0 +1,139 @@
+"""Operations on datasets: freeze a version, list them, look at one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from darkroom.datasets.plan import SplitPlan
+from darkroom.operation import DatasetRef, Produced, SourceRef, operation
+from darkroom.records import SPLITS, Contract, DatasetVersion, Result, Table
+from darkroom.workspace import Workspace
+
+__all__ = ["freeze", "list_datasets", "show"]
+
+
+class FreezeReport(Result):
+    """A frozen dataset version."""
+
+    dataset: DatasetRef
+    counts: dict[str, int]
+    """Pictures per split."""
+    histogram: tuple[tuple[str, ...], ...]
+    """Class, then pictures per split."""
+    splits: tuple[str, ...]
+    left_out: dict[str, int]
+    """Pictures that were left out, by reason."""
+    path: Produced
+    """The deliverable."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the histogram and what was left out."""
+        yield f"{self.dataset}: {sum(self.counts.values()):,} pictures"
+        yield Table(("class", *self.splits), self.histogram)
+        for reason, count in self.left_out.items():
+            yield f"Left out, {reason}: {count:,}"
+        yield f"Folder: {self.path}"
+
+
+class DatasetsReport(Result):
+    """The dataset versions of a project."""
+
+    rows: tuple[tuple[str, ...], ...]
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the table."""
+        yield Table(("dataset", "task", "classes", "pictures", "tensor", "frozen"), self.rows)
+
+
+def _catalogue_state(workspace: Workspace, **_: Any) -> Mapping[str, str]:
+    catalogue = workspace.catalogue
+    return {
+        "pictures": str(catalogue.images.count()),
+        "annotations": str(catalogue.annotations.last_sequence()),
+    }
+
+
+@operation("dataset.freeze", slow=True, stage=4, inputs=_catalogue_state, libraries=("pillow",))
+def freeze(
+    workspace: Workspace,
+    *,
+    dataset: str,
+    sources: tuple[SourceRef, ...] = (),
+    task: Literal["classification"] = "classification",
+    classes: tuple[str, ...] = (),
+    contract: Contract = Contract(),
+    plan: SplitPlan = SplitPlan(),
+    pictures: Literal["link", "copy", "none"] = "link",
+) -> FreezeReport:
+    """Freeze the labelled pictures as a dataset version, split without leaks, and render them.
+
+    A picture or group keeps its split for ever. Unchanged content gives the version that is there.
+
+    Args:
+        dataset: name of the dataset; versions count up by themselves.
+        sources: where the pictures come from; all when none is named.
+        task: what a model trained on it answers.
+        classes: the classes in the order of the output; found and sorted when none is named.
+        contract: how pictures become tensors.
+        plan: how pictures are split.
+        pictures: put the pictures into the deliverable as links, as copies, or not at all.
+    """
+    from darkroom.datasets import freeze as frozen
+    from darkroom.datasets import render
+    from darkroom.operations.prepared import deliver_dataset
+
+    version = frozen(
+        workspace, name=dataset, sources=sources, task=task, classes=classes, contract=contract, plan=plan
+    )
+    render(workspace, version)
+    return _report(version, deliver_dataset(workspace, version, pictures))
+
+
+@operation("dataset.list")
+def list_datasets(workspace: Workspace) -> DatasetsReport:
+    """List the dataset versions."""
+    return DatasetsReport(
+        rows=tuple(
+            (
+                version.ref,
+                version.task,
+                str(len(version.classes)),
+                f"{sum(version.counts.values()):,}",
+                "×".join(map(str, version.contract.shape)),
+                version.created_at.strftime("%Y-%m-%d %H:%M"),
+            )
+            for version in workspace.catalogue.datasets.list()
+        )
+    )
+
+
+@operation("dataset.show", positional=("dataset",))
+def show(
+    workspace: Workspace, *, dataset: DatasetRef, pictures: Literal["link", "copy", "none"] = "link"
+) -> FreezeReport:
+    """Show one dataset version, and hand its folder and page over again.
+
+    Args:
+        dataset: the dataset version.
+        pictures: put the pictures into the deliverable as links, as copies, or not at all.
+    """
+    from darkroom.operations.prepared import deliver_dataset
+
+    version = workspace.catalogue.datasets.get(dataset)
+    return _report(version, deliver_dataset(workspace, version, pictures))
+
+
+def _report(version: DatasetVersion, path: str) -> FreezeReport:
+    splits = tuple(split for split in SPLITS if version.counts.get(split))
+    return FreezeReport(
+        dataset=version.ref,
+        counts=dict(version.counts),
+        splits=splits,
+        histogram=tuple(
+            (label, *(f"{version.histogram.get(split, {}).get(label, 0):,}" for split in splits))
+            for label in version.classes
+        ),
+        left_out=dict(version.lineage.left_out),
+        path=path,
+    )

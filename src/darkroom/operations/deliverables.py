@@ -1,0 +1,203 @@
+"""Hand over what each stage made: pages and folders under `deliverables/`, written whole."""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from darkroom import atomic
+from darkroom.errors import DarkroomError
+from darkroom.records import DatasetVersion, Run
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.documents import TrainedClone
+    from darkroom.evaluation import ClonesSummary, Evaluation
+    from darkroom.export import ParityReport
+    from darkroom.operations.model import DescribeReport
+    from darkroom.training import Augment
+
+__all__ = [
+    "deliver_evaluation",
+    "deliver_network",
+    "deliver_parity",
+    "deliver_preview",
+    "deliver_training",
+    "thumbnails",
+    "trained_clones",
+]
+
+THUMBNAIL_PX = 160
+
+
+def deliver_network(
+    workspace: Workspace, version: DatasetVersion, network: str, dropout: float
+) -> DescribeReport:
+    """Builds a network for a dataset and writes its page.
+
+    Raises:
+        NotFound: there is no such network.
+        InvalidConfig: it does not take the dataset's tensors.
+    """
+    from darkroom.documents import Layer, model_page
+    from darkroom.networks import build, find
+    from darkroom.networks.summary import layers
+    from darkroom.operations.model import DescribeReport
+
+    entry, contract = find(network), version.contract
+    options: dict[str, float | int | str | bool] = (
+        {"dropout": dropout} if "dropout" in entry.options else {}
+    )
+    built = build(
+        network,
+        channels=contract.channels,
+        size=(contract.height_px, contract.width_px),
+        classes=len(version.classes),
+        options=options,
+    )
+    rows = [Layer(*facts) for facts in layers(built, contract.shape)]
+    page = model_page(
+        project=workspace.project.project.name,
+        network=entry,
+        contract=contract,
+        labels=version.classes,
+        parameters=built.parameter_count,
+        layers=rows,
+        options=options,
+    )
+    return DescribeReport(
+        network=network,
+        parameters=built.parameter_count,
+        embedding_size=entry.embedding_size,
+        layers=tuple(
+            (row.name, row.kind, "×".join(map(str, row.output)), f"{row.parameters:,}") for row in rows
+        ),
+        path=_write(workspace, "05-model/model.html", page),
+    )
+
+
+def deliver_training(workspace: Workspace, runs: list[Run]) -> str:
+    """Writes the page of one or several trainings of one recipe; returns its path.
+
+    Beside it lies each run's metrics, config and best weights.
+    """
+    from darkroom.documents import training_page
+
+    first = workspace.runs_folder / runs[0].id
+    config = tomllib.loads((first / "config.toml").read_text("utf-8"))
+    page = training_page(
+        project=workspace.project.project.name,
+        clones=trained_clones(workspace, runs),
+        recipe=config["recipe"],
+        dataset=runs[0].dataset,
+        preview=_read(first / "augmentation.png"),
+        environment=json.loads((first / "environment.json").read_text("utf-8")),
+    )
+    place = workspace.deliverables / "06-training"
+    with atomic.write_folder(place) as aside:
+        (aside / "training.html").write_bytes(page)
+        for run in runs:
+            _copy_run(workspace.runs_folder / run.id, aside / run.id)
+    return workspace.relative(place)
+
+
+def deliver_evaluation(workspace: Workspace, evaluations: list[Evaluation], clones: ClonesSummary) -> str:
+    """Writes the page of an evaluation and its figures as JSON; returns the page's path."""
+    from darkroom.documents import evaluation_page
+
+    split = evaluations[0].source.split
+    page = evaluation_page(
+        project=workspace.project.project.name,
+        evaluations=evaluations,
+        clones=clones,
+        pictures=thumbnails(workspace, (one.image_id for found in evaluations for one in found.worst)),
+        brief=workspace.project.brief,
+    )
+    figures = {
+        "clones": clones.model_dump(mode="json"),
+        "runs": [one.model_dump(mode="json") for one in evaluations],
+    }
+    _write(workspace, f"07-evaluation/{split}.json", (json.dumps(figures, indent=1) + "\n").encode())
+    return _write(workspace, f"07-evaluation/{split}.html", page)
+
+
+def deliver_parity(workspace: Workspace, bundle: str, report: ParityReport) -> str:
+    """Writes the page of a comparison and the comparison as JSON; returns the page's path."""
+    from darkroom.documents import parity_page
+
+    flips = (flip.image_id for file in report.files for flip in file.flips)
+    page = parity_page(
+        project=workspace.project.project.name,
+        report=report,
+        bundle=bundle,
+        pictures=thumbnails(workspace, flips),
+    )
+    _write(workspace, "09-mobile/parity.json", (report.model_dump_json(indent=1) + "\n").encode())
+    return _write(workspace, "09-mobile/parity.html", page)
+
+
+def deliver_preview(workspace: Workspace, version: DatasetVersion, augment: Augment, seed: int) -> str:
+    """Writes a contact sheet of augmented training pictures; returns its path."""
+    import numpy as np
+    from PIL import Image
+
+    from darkroom.datasets import render
+    from darkroom.training.augment import preview
+
+    images = render(workspace, version).split("train")
+    chosen = np.linspace(0, len(images) - 1, min(8, len(images))).astype(int)
+    sheet = preview(images.gather(chosen), augment, seed=seed)
+    file = io.BytesIO()
+    Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(file, "PNG")
+    return _write(workspace, "06-augmentation.png", file.getvalue())
+
+
+def trained_clones(workspace: Workspace, runs: Iterable[Run]) -> list[TrainedClone]:
+    """Returns what pages show of trainings."""
+    from darkroom.documents import TrainedClone
+    from darkroom.training.run_folder import read_metrics
+
+    return [
+        TrainedClone(
+            run=run.id,
+            seed=run.seed,
+            points=read_metrics(workspace.runs_folder / run.id),
+            best_epoch=int(run.metrics.get("best_epoch", 0)),
+            duration_s=run.metrics.get("duration_s"),
+        )
+        for run in runs
+    ]
+
+
+def thumbnails(workspace: Workspace, image_ids: Iterable[str], *, most: int = 96) -> dict[str, bytes]:
+    """Returns small copies of pictures by id; one that cannot be read is left out."""
+    from darkroom.images import thumbnail
+
+    found: dict[str, bytes] = {}
+    for image_id in list(dict.fromkeys(image_ids))[:most]:
+        try:
+            found[image_id] = thumbnail(workspace.read_image(image_id), THUMBNAIL_PX)
+        except DarkroomError:
+            continue
+    return found
+
+
+def _copy_run(folder: Path, place: Path) -> None:
+    place.mkdir()
+    for name in ("metrics.jsonl", "config.toml", "model-card.json", "checkpoints/best.safetensors"):
+        if (folder / name).is_file():
+            (place / Path(name).name).write_bytes((folder / name).read_bytes())
+
+
+def _write(workspace: Workspace, name: str, data: bytes) -> str:
+    path = workspace.deliverables / name
+    atomic.write_bytes(path, data)
+    return workspace.relative(path)
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None

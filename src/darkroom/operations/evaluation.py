@@ -1,0 +1,156 @@
+"""Operations that judge models: evaluate on a split, compare two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from darkroom.operation import Produced, RunRef, operation
+from darkroom.operations.run_making import LIBRARIES
+from darkroom.records import Result, Split, Table
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.evaluation import Evaluation
+
+__all__ = ["compare", "evaluate"]
+
+
+DRAWS = 10_000
+"""Bootstrap draws: with 2,000 the ends of an interval still move by one picture in some hundred."""
+
+
+class EvaluateReport(Result):
+    """How good one or several runs are on one split."""
+
+    runs: tuple[RunRef, ...]
+    split: str
+    images: int
+    rows: tuple[tuple[str, ...], ...]
+    """Run, seed, accuracy, its interval, macro F1, errors."""
+    spread: str
+    """Spread over the runs, in words."""
+    path: Produced
+    """The page."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields one row per run and their spread."""
+        columns = ("run", "seed", "accuracy", "95 % interval", "macro F1", "errors")
+        yield Table(columns, self.rows, f"{self.images:,} pictures of {self.split}")
+        yield self.spread
+        yield f"Page: {self.path}"
+
+
+class CompareReport(Result):
+    """Two runs on the same pictures."""
+
+    first: RunRef
+    second: RunRef
+    verdict: str
+    """"better", "worse" or "no difference shown", of the first against the second."""
+    difference: str
+    """Accuracy of the first minus that of the second, with its interval."""
+    only_first_right: int
+    only_second_right: int
+    churn: float
+    """Share of pictures with different answers."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the verdict in words."""
+        yield f"{self.first} against {self.second}: {self.verdict}; accuracy differs by {self.difference}"
+        yield (
+            f"Only {self.first} is right {self.only_first_right} times, only {self.second} "
+            f"{self.only_second_right} times; {self.churn:.1%} of the answers differ."
+        )
+
+
+@operation("model.evaluate", slow=True, stage=7, libraries=LIBRARIES)
+def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "test") -> EvaluateReport:
+    """Say how good runs are on pictures that they have not seen, with intervals.
+
+    Args:
+        runs: the runs; several clones are shown with their spread.
+        split: the pictures to ask about.
+    """
+    from darkroom.evaluation import load_predictions, summarise
+    from darkroom.operations.deliverables import deliver_evaluation
+
+    evaluations = [_evaluated(workspace, name, split) for name in runs]
+    predictions = [load_predictions(workspace.runs_folder / name, split) for name in runs]
+    clones = summarise(evaluations, predictions)
+    return EvaluateReport(
+        runs=runs,
+        split=split,
+        images=evaluations[0].figures.count,
+        rows=tuple(_row(one) for one in evaluations),
+        spread=spoken_spread(clones.accuracy.mean, clones.accuracy.sd, len(runs), clones.churn),
+        path=deliver_evaluation(workspace, evaluations, clones),
+    )
+
+
+@operation("model.compare", slow=True, stage=7, libraries=LIBRARIES)
+def compare(workspace: Workspace, *, first: RunRef, second: RunRef, split: Split = "val") -> CompareReport:
+    """Compare two runs picture by picture; "better" needs evidence.
+
+    Args:
+        first: the run in question.
+        second: the run that it is held against.
+        split: the pictures to ask about.
+    """
+    from darkroom.evaluation import compare as compared
+    from darkroom.evaluation import load_predictions
+
+    for name in (first, second):
+        _evaluated(workspace, name, split)
+    found = compared(*(load_predictions(workspace.runs_folder / name, split) for name in (first, second)))
+    low, high = found.difference.low, found.difference.high
+    return CompareReport(
+        first=first,
+        second=second,
+        verdict=found.verdict,
+        difference=f"{found.difference.value:+.4f} [{low:+.4f}, {high:+.4f}]",
+        only_first_right=found.only_first_right,
+        only_second_right=found.only_second_right,
+        churn=found.churn,
+    )
+
+
+def spoken_spread(mean: float, sd: float | None, count: int, churn: float | None) -> str:
+    """Returns the spread of accuracy over clones in words."""
+    if sd is None:
+        return f"One clone, accuracy {mean:.4f}; how much chance decides is unknown: train clones."
+    differing = "" if churn is None else f"; two clones differ on {churn:.1%} of the pictures"
+    return f"Accuracy over {count} clones: mean {mean:.4f}, sd {sd:.4f}{differing}."
+
+
+def _evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
+    from darkroom.datasets import render
+    from darkroom.evaluation import evaluate_run
+
+    run = workspace.catalogue.runs.get(name)
+    version = workspace.catalogue.datasets.get(run.dataset)
+    images = render(workspace, version).split(split)
+
+    def show(done: int, total: int) -> None:
+        workspace.report(f"evaluating {name} on {split}", done=done, total=total, unit="images")
+
+    return evaluate_run(
+        workspace.runs_folder / run.id,
+        images,
+        split=split,
+        classes=version.classes,
+        draws=DRAWS,
+        on_progress=show,
+    )
+
+
+def _row(evaluation: Evaluation) -> tuple[str, ...]:
+    accuracy, f1 = evaluation.figures.accuracy, evaluation.figures.macro_f1
+    return (
+        evaluation.source.run,
+        str(evaluation.source.seed),
+        f"{accuracy.value:.4f}",
+        f"[{accuracy.low:.4f}, {accuracy.high:.4f}]",
+        f"{f1.value:.4f}",
+        str(evaluation.errors),
+    )

@@ -1,0 +1,109 @@
+"""Operations that take a model to other platforms: convert, verify, inspect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from darkroom.bundle.inspection import BundleInspection
+from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
+from darkroom.operations.run_making import LIBRARIES
+from darkroom.records import Result, Table
+from darkroom.workspace import Workspace
+
+__all__ = ["convert", "inspect", "verify"]
+
+EXPORT_LIBRARIES = (*LIBRARIES, "onnx", "onnxscript", "onnxruntime", "litert-torch", "ai-edge-litert")
+
+
+class ConvertReport(Result):
+    """Files for other platforms, not compared yet."""
+
+    bundle: BundleRef
+    run: RunRef
+    rows: tuple[tuple[str, ...], ...]
+    """Target, precision, file, size, or why it failed."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields one row per file."""
+        yield Table(
+            ("target", "precision", "file", "size", ""), self.rows, f"{self.bundle} from {self.run}"
+        )
+        yield "Not compared yet: darkroom export verify"
+
+
+class VerifyReport(Result):
+    """The proof that the files answer as the evaluation did."""
+
+    bundle: BundleRef
+    passed: bool
+    images: int
+    rows: tuple[tuple[str, ...], ...]
+    """Format, size, agreement, largest difference, latency, verdict."""
+    why: tuple[str, ...] = ()
+    """Limits that are missed, in words."""
+    path: Produced = ""
+    """Where the bundle was handed over."""
+    page: Produced = ""
+
+    @property
+    def exit_code(self) -> int:
+        """7 when a limit is missed."""
+        return 0 if self.passed else 7
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields one row per file and the verdict."""
+        columns = ("format", "size", "top-1 agreement", "max difference", "latency p50", "verdict")
+        yield Table(columns, self.rows, f"Compared with PyTorch on {self.images:,} pictures")
+        yield from self.why
+        yield f"Page: {self.page}"
+        if self.passed:
+            yield f"Bundle: {self.path}"
+        else:
+            yield "The bundle is not handed over: a limit is missed."
+
+
+@operation("export.convert", slow=True, stage=9, libraries=EXPORT_LIBRARIES)
+def convert(
+    workspace: Workspace,
+    *,
+    run: RunRef,
+    targets: tuple[Literal["onnx", "litert"], ...] = ("onnx", "litert"),
+    precision: tuple[Literal["float32"], ...] = ("float32",),
+    embedding: bool = False,
+) -> ConvertReport:
+    """Convert a run's best weights: uint8 pixels in, probabilities out.
+
+    Args:
+        run: the run.
+        targets: formats to write.
+        precision: precisions to write.
+        embedding: give the vector before the last layer as a second output.
+    """
+    from darkroom.operations.bundling import make_bundle
+
+    return make_bundle(workspace, run, targets, precision, embedding=embedding)
+
+
+@operation("export.verify", slow=True, stage=9, libraries=EXPORT_LIBRARIES)
+def verify(workspace: Workspace, *, bundle: BundleRef | None = None) -> VerifyReport:
+    """Compare each file with PyTorch on every test picture, and hand the bundle over if all agree.
+
+    Args:
+        bundle: the bundle; the newest when not given.
+    """
+    from darkroom.operations.bundling import verify_bundle
+
+    return verify_bundle(workspace, bundle)
+
+
+@operation("export.inspect", positional=("bundle",))
+def inspect(workspace: Workspace, *, bundle: LocalPath) -> BundleInspection:
+    """Show what is in a bundle and check its hashes.
+
+    Args:
+        bundle: folder of the bundle.
+    """
+    from darkroom.bundle import inspect as inspected
+
+    return inspected(bundle)

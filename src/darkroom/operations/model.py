@@ -1,0 +1,310 @@
+"""Operations on models: networks, training, clones, choosing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from darkroom.errors import InvalidConfig
+from darkroom.operation import DatasetRef, Produced, RunRef, operation
+from darkroom.operations.run_making import LIBRARIES, run_for
+from darkroom.records import Result, Table
+from darkroom.training import Augment, Recipe
+from darkroom.workspace import Workspace
+
+__all__ = ["clone", "describe", "list_runs", "networks", "preview", "select", "train"]
+
+
+class NetworksReport(Result):
+    """The table of networks."""
+
+    rows: tuple[tuple[str, ...], ...]
+    """Name, input, parameters, operations, licence, what it is good for."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the table."""
+        yield Table(("network", "input", "parameters", "flops", "licence", "good for"), self.rows)
+
+
+class DescribeReport(Result):
+    """A network made ready for a dataset."""
+
+    network: str
+    parameters: int
+    """How many trained numbers."""
+    embedding_size: int
+    layers: tuple[tuple[str, ...], ...]
+    """Name, kind, output shape, parameters."""
+    path: Produced
+    """The deliverable."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the layers."""
+        yield f"{self.network}: {self.parameters:,} parameters, embedding of {self.embedding_size}"
+        yield Table(("layer", "kind", "output", "parameters"), self.layers)
+        yield f"Page: {self.path}"
+
+
+class TrainReport(Result):
+    """One training."""
+
+    run: RunRef
+    """The run."""
+    reused: bool
+    """Whether a finished run with the same dataset, recipe, seed and libraries was there already."""
+    best_epoch: int
+    val_accuracy: float | None
+    val_loss: float | None
+    path: Produced
+    """The deliverable."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the outcome."""
+        accuracy = "—" if self.val_accuracy is None else f"{self.val_accuracy:.4f}"
+        again = " (was there already; --again trains anew)" if self.reused else ""
+        yield f"{self.run}: best epoch {self.best_epoch}, validation accuracy {accuracy}{again}"
+        yield f"Page: {self.path}"
+
+
+class CloneReport(Result):
+    """Several trainings that differ by their seed alone."""
+
+    runs: tuple[RunRef, ...]
+    """The runs, in the order of their seeds."""
+    rows: tuple[tuple[str, ...], ...]
+    """Run, seed, best epoch, validation accuracy."""
+    spread: str
+    """Mean and standard deviation over the clones, in words."""
+    path: Produced
+    """The deliverable."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields one row per clone and their spread."""
+        yield Table(("run", "seed", "best epoch", "val accuracy"), self.rows)
+        yield self.spread
+        yield f"Page: {self.path}"
+
+
+class SelectReport(Result):
+    """The run that was chosen."""
+
+    run: RunRef
+    by: str
+    rows: tuple[tuple[str, ...], ...]
+    """Run and figure, best first."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the choice."""
+        yield Table(("run", self.by), self.rows)
+        yield f"Chosen: {self.run}, by {self.by}. The test pictures had no say."
+
+
+class RunsReport(Result):
+    """The runs of a project."""
+
+    rows: tuple[tuple[str, ...], ...]
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the table."""
+        columns = ("run", "state", "dataset", "network", "seed", "val accuracy", "when")
+        yield Table(columns, self.rows)
+
+
+@operation("model.networks")
+def networks(workspace: Workspace) -> NetworksReport:
+    """List the networks that can be trained, with their facts."""
+    from darkroom.networks import NETWORKS
+
+    return NetworksReport(
+        rows=tuple(
+            (
+                entry.name,
+                "×".join(map(str, entry.typical_input)),
+                f"{entry.parameters:,}",
+                f"{entry.flops:,}",
+                entry.licence,
+                entry.summary,
+            )
+            for entry in NETWORKS.values()
+        )
+    )
+
+
+@operation("model.describe", stage=5, libraries=LIBRARIES)
+def describe(
+    workspace: Workspace, *, dataset: DatasetRef, network: str = "lenet5", dropout: float = 0.0
+) -> DescribeReport:
+    """Make a network ready for a dataset and summarise it, layer by layer.
+
+    Args:
+        dataset: the dataset version whose tensors and classes it must fit.
+        network: name in the table of networks.
+        dropout: share of values set to zero while training.
+    """
+    from darkroom.operations.deliverables import deliver_network
+
+    return deliver_network(workspace, workspace.catalogue.datasets.get(dataset), network, dropout)
+
+
+@operation("model.train", version=1, slow=True, stage=6, libraries=LIBRARIES)
+def train(
+    workspace: Workspace,
+    *,
+    dataset: DatasetRef,
+    recipe: Recipe = Recipe(),
+    seed: int = 0,
+    again: bool = False,
+) -> TrainReport:
+    """Train a network once.
+
+    The same dataset, recipe, seed and libraries give the same run: a finished one is taken as it is,
+    one that was stopped goes on from its last epoch.
+
+    Args:
+        dataset: the dataset version to train on.
+        recipe: how to train.
+        seed: decides initialisation, order and augmentation.
+        again: train anew although such a run is there.
+    """
+    from darkroom.operations.deliverables import deliver_training
+
+    run, reused = run_for(workspace, dataset, recipe, seed, again=again)
+    path = deliver_training(workspace, [run])
+    return TrainReport(
+        run=run.id,
+        reused=reused,
+        best_epoch=int(run.metrics["best_epoch"]),
+        val_accuracy=run.metrics.get("val.accuracy"),
+        val_loss=run.metrics.get("val.loss"),
+        path=path,
+    )
+
+
+@operation("model.clone", version=1, slow=True, stage=6, libraries=LIBRARIES)
+def clone(
+    workspace: Workspace,
+    *,
+    dataset: DatasetRef,
+    recipe: Recipe = Recipe(),
+    times: Annotated[int, Field(ge=1, le=1000)] = 3,
+    seed: int = 0,
+) -> CloneReport:
+    """Train several clones that differ by their seed alone, to see how much chance decides.
+
+    Args:
+        dataset: the dataset version to train on.
+        recipe: how to train each clone.
+        times: how many clones.
+        seed: seed of the first clone; the next ones count on from it.
+    """
+    from darkroom.operations.deliverables import deliver_training
+    from darkroom.statistics import spread
+
+    runs = [run_for(workspace, dataset, recipe, seed + number)[0] for number in range(times)]
+    accuracies = [run.metrics["val.accuracy"] for run in runs if "val.accuracy" in run.metrics]
+    return CloneReport(
+        runs=tuple(run.id for run in runs),
+        rows=tuple(
+            (
+                run.id,
+                str(run.seed),
+                f"{run.metrics['best_epoch']:.0f}",
+                _figure(run.metrics.get("val.accuracy")),
+            )
+            for run in runs
+        ),
+        spread=_spoken_spread(spread(accuracies)) if accuracies else "No validation pictures.",
+        path=deliver_training(workspace, runs),
+    )
+
+
+@operation("model.select", stage=6)
+def select(
+    workspace: Workspace,
+    *,
+    runs: tuple[RunRef, ...],
+    by: Literal["val.accuracy", "val.loss"] = "val.accuracy",
+) -> SelectReport:
+    """Choose one run by a validation figure; never by a test figure.
+
+    Args:
+        runs: the runs to choose from.
+        by: the figure; of equal accuracies the smaller loss wins, then the earlier run.
+    """
+    if not runs:
+        raise InvalidConfig("select.no-runs", "model.select needs at least one run. Received: none.")
+    found = [workspace.catalogue.runs.get(name) for name in runs]
+
+    def rank(run) -> tuple[float, float]:
+        accuracy, loss = run.metrics.get("val.accuracy", 0.0), run.metrics.get("val.loss", float("inf"))
+        return (-accuracy, loss) if by == "val.accuracy" else (loss, -accuracy)
+
+    ranked = sorted(found, key=rank)
+    return SelectReport(
+        run=ranked[0].id, by=by, rows=tuple((run.id, _figure(run.metrics.get(by))) for run in ranked)
+    )
+
+
+@operation("model.list")
+def list_runs(workspace: Workspace, *, dataset: DatasetRef | None = None) -> RunsReport:
+    """List the runs of the project.
+
+    Args:
+        dataset: only those trained on this dataset version.
+    """
+    return RunsReport(
+        rows=tuple(
+            (
+                run.id,
+                run.state,
+                run.dataset,
+                run.network,
+                str(run.seed),
+                _figure(run.metrics.get("val.accuracy")),
+                run.created_at.strftime("%Y-%m-%d %H:%M"),
+            )
+            for run in workspace.catalogue.runs.list(dataset=dataset)
+        )
+    )
+
+
+class PreviewReport(Result):
+    """A picture of what augmentation does."""
+
+    path: Produced
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields where the picture is."""
+        yield f"Each picture as it is, then as training sees it: {self.path}"
+
+
+@operation("model.preview", stage=6, libraries=LIBRARIES)
+def preview(
+    workspace: Workspace, *, dataset: DatasetRef, augment: Augment = Augment(), seed: int = 0
+) -> PreviewReport:
+    """Draw what augmentation makes of some training pictures.
+
+    Args:
+        dataset: the dataset version.
+        augment: the changes to draw.
+        seed: which random changes.
+    """
+    from darkroom.operations.deliverables import deliver_preview
+
+    version = workspace.catalogue.datasets.get(dataset)
+    return PreviewReport(path=deliver_preview(workspace, version, augment, seed))
+
+
+def _figure(value: float | None) -> str:
+    return "—" if value is None else f"{value:.4f}"
+
+
+def _spoken_spread(found) -> str:
+    if found.sd is None:
+        return f"Validation accuracy {found.mean:.4f} of one clone; its spread is unknown."
+    return (
+        f"Validation accuracy over {len(found.values)} clones: mean {found.mean:.4f}, sd {found.sd:.4f}, "
+        f"from {found.min:.4f} to {found.max:.4f}."
+    )

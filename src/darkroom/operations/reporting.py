@@ -1,0 +1,91 @@
+"""The one page that a project ends with: what it is for, how good it is, what leaves, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from darkroom.operation import BundleRef, Produced, RunRef, operation
+from darkroom.records import Result, Split, Table
+from darkroom.workspace import Workspace
+
+__all__ = ["report"]
+
+
+class ReportReport(Result):
+    """The page of a project."""
+
+    path: Produced
+    """The page."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields where it is."""
+        yield f"Report: {self.path}"
+
+
+@operation("report")
+def report(
+    workspace: Workspace,
+    *,
+    runs: tuple[RunRef, ...],
+    bundle: BundleRef | None = None,
+    split: Split = "test",
+) -> ReportReport:
+    """Write the one page that sums a project up, with links to all others.
+
+    Args:
+        runs: the clones that were evaluated.
+        bundle: the bundle that was verified.
+        split: the pictures that they were evaluated on.
+    """
+    from darkroom import atomic
+    from darkroom.documents import NextStep, report_page
+    from darkroom.evaluation import load_evaluation, load_predictions, summarise
+    from darkroom.export import ParityReport
+    from darkroom.operations.bundling import parity_path
+    from darkroom.operations.deliverables import trained_clones
+
+    catalogue = workspace.catalogue
+    found = [catalogue.runs.get(name) for name in runs]
+    folders = [workspace.runs_folder / run.id for run in found]
+    evaluations = [load_evaluation(folder, split) for folder in folders]
+    parity = parity_path(workspace, bundle) if bundle else None
+    page = report_page(
+        project=workspace.project.project.name,
+        brief=workspace.project.brief,
+        version=catalogue.datasets.get(found[0].dataset),
+        trainings=trained_clones(workspace, found),
+        evaluations=evaluations,
+        clones=summarise(evaluations, [load_predictions(folder, split) for folder in folders]),
+        parity=ParityReport.model_validate_json(parity.read_bytes()) if parity else None,
+        chosen=catalogue.bundles.get(bundle).run_id if bundle else "",
+        links=tuple(_links(workspace)),
+        next_steps=tuple(NextStep(*step) for step in NEXT_STEPS),
+    )
+    path = workspace.deliverables / "report.html"
+    atomic.write_bytes(path, page)
+    return ReportReport(path=workspace.relative(path))
+
+
+NEXT_STEPS = (
+    ("Ask the model about a picture of your own", "darkroom predict photo.jpg"),
+    ("See what stands and what is missing", "darkroom status"),
+    ("Change an option in darkroom.toml and see what would run again", "darkroom run --explain"),
+)
+
+PAGES = (
+    ("03-raw", "Pictures", "where they came from, and what was set aside"),
+    ("04-dataset", "Dataset", "classes, splits, examples"),
+    ("05-model/model.html", "Network", "its layers and facts"),
+    ("06-training/training.html", "Training", "curves, recipe, machine"),
+    ("07-evaluation/test.html", "Evaluation", "figures with intervals, confusion, worst mistakes"),
+    ("09-mobile/parity.html", "Parity", "how the files compare with PyTorch"),
+    ("09-mobile/bundle", "Bundle", "what goes into the app"),
+)
+
+
+def _links(workspace: Workspace) -> Iterator[object]:
+    from darkroom.documents import Link
+
+    for place, title, summary in PAGES:
+        if (workspace.deliverables / place).exists():
+            yield Link(place, title, summary)

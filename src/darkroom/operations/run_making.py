@@ -1,0 +1,168 @@
+"""Train one run, or go on with it: find its rendering, its folder and its place in the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from darkroom.errors import Cancelled, DarkroomError, InvalidConfig, Locked
+from darkroom.operation import library_versions
+from darkroom.records import DatasetVersion, Run, content_id, now
+from darkroom.training import CardFacts, Recipe, TrainOutcome
+from darkroom.workspace import Workspace
+
+__all__ = ["LIBRARIES", "run_for"]
+
+LIBRARIES = ("numpy", "pillow", "torch")
+"""Packages whose versions can change what a training gives."""
+
+
+def run_for(
+    workspace: Workspace, dataset: str, recipe: Recipe, seed: int, *, again: bool = False
+) -> tuple[Run, bool]:
+    """Returns the finished run of a request, and whether it was there already.
+
+    Raises:
+        NotFound: there is no such dataset.
+        Cancelled: a person stopped the training; it can be gone on with.
+    """
+    version = workspace.catalogue.datasets.get(dataset)
+    _refuse_other_tasks(version)
+    key = _key(version, recipe, seed)
+    run = None if again else workspace.catalogue.runs.find(key)
+    if run is not None and run.state == "finished" and _is_whole(workspace, run):
+        return run, True
+    if run is None or run.state == "finished":
+        run = workspace.catalogue.runs.create(
+            Run(
+                id="",
+                key=key,
+                operation="model.train",
+                dataset=version.ref,
+                network=recipe.network,
+                seed=seed,
+                created_at=now(),
+            )
+        )
+    with _held(workspace, run):
+        return _trained(workspace, version, recipe, run), False
+
+
+@contextmanager
+def _held(workspace: Workspace, run: Run) -> Iterator[None]:
+    """Keeps a second process out of the run's folder; the lock goes with the process."""
+    workspace.runs_folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(workspace.runs_folder / f"{run.id}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Locked(
+            "run.in-training",
+            "Run {run} is being trained by another process.",
+            do="Wait until it ends. See: darkroom model list",
+            run=run.id,
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begin(workspace: Workspace, run: Run) -> None:
+    """Marks a run as running; one that was running without a process had been lost."""
+    runs = workspace.catalogue.runs
+    if runs.get(run.id).state == "running":
+        runs.update(run.id, state="lost")
+    runs.update(run.id, state="running")
+
+
+def _trained(workspace: Workspace, version: DatasetVersion, recipe: Recipe, run: Run) -> Run:
+    from darkroom.datasets import render
+    from darkroom.training.loop import train
+
+    runs = workspace.catalogue.runs
+    rendering = render(workspace, version)
+
+    def show(done: int, total: int, figures: Mapping[str, float]) -> None:
+        workspace.report(f"training {run.id}", done=done, total=total, unit="batches", **figures)
+
+    _begin(workspace, run)
+    try:
+        outcome = train(
+            workspace.runs_folder / run.id,
+            rendering=rendering,
+            recipe=_with_threads(recipe, workspace),
+            seed=run.seed,
+            facts=_card_facts(workspace, version, run),
+            on_progress=show,
+            should_stop=workspace.stop_requested.is_set,
+        )
+    except (Cancelled, KeyboardInterrupt):
+        runs.update(run.id, state="cancelled")
+        raise
+    except DarkroomError:
+        runs.update(run.id, state="failed")
+        raise
+    return runs.update(run.id, state="finished", finished_at=now(), metrics=_metrics(outcome))
+
+
+def _key(version: DatasetVersion, recipe: Recipe, seed: int) -> str:
+    decisive = {
+        "dataset": version.id,
+        "recipe": recipe,
+        "seed": seed,
+        "libraries": library_versions(LIBRARIES),
+    }
+    return content_id(decisive)
+
+
+def _with_threads(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """Takes the machine's setting when the recipe leaves the number of threads open."""
+    if recipe.threads or not workspace.settings.threads:
+        return recipe
+    return recipe.model_copy(update={"threads": workspace.settings.threads})
+
+
+def _is_whole(workspace: Workspace, run: Run) -> bool:
+    return (workspace.runs_folder / run.id / "model-card.json").is_file()
+
+
+def _card_facts(workspace: Workspace, version: DatasetVersion, run: Run) -> CardFacts:
+    brief = workspace.project.brief
+    return CardFacts(
+        task=version.task,
+        labels=version.classes,
+        contract=version.contract,
+        run=run.id,
+        dataset=version.ref,
+        dataset_id=version.id,
+        intended_use=brief.intended_use,
+        not_for=brief.not_for,
+        human_review=brief.human_review,
+        licence=brief.licence,
+    )
+
+
+def _metrics(outcome: TrainOutcome) -> dict[str, float]:
+    found = {
+        "epochs": outcome.epochs,
+        "best_epoch": outcome.best_epoch,
+        "train.loss": outcome.best.train_loss,
+        "train.accuracy": outcome.best.train_accuracy,
+        "val.loss": outcome.best.val_loss,
+        "val.accuracy": outcome.best.val_accuracy,
+        "duration_s": outcome.duration_s,
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _refuse_other_tasks(version: DatasetVersion) -> None:
+    if version.task != "classification":
+        raise InvalidConfig(
+            "train.task",
+            "Dataset {ref} is for {task}; only classification can be trained yet.",
+            ref=version.ref,
+            task=version.task,
+        )

@@ -1,0 +1,1 @@
+"""darkroom.toml brought to life: plan, run and show the stages; init and quickstart."""

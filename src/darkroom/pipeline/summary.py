@@ -1,0 +1,44 @@
+"""What the quickstart shows at its end: clones, formats, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from darkroom.operations.evaluation import EvaluateReport
+from darkroom.operations.export import VerifyReport
+from darkroom.pipeline.runner import RunReport
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.pipeline.verbs import QuickstartReport
+
+__all__ = ["quickstart_report"]
+
+
+def quickstart_report(workspace: Workspace, run: RunReport, *, shown: str) -> QuickstartReport:
+    """Gathers the tables from what the stages left.
+
+    Args:
+        workspace: the project.
+        run: what the stages did.
+        shown: the project's folder as a person would type it.
+    """
+    from darkroom.pipeline.verbs import QuickstartReport
+
+    evaluated = EvaluateReport.model_validate(_result(workspace, "evaluate"))
+    verified = VerifyReport.model_validate(_result(workspace, "verify")) if not run.missed else None
+    return QuickstartReport(
+        run=run,
+        clones=tuple(row[:4] for row in evaluated.rows),
+        formats=verified.rows if verified else (),
+        spread=evaluated.spread,
+        report=f"{shown}/deliverables/report.html",
+        bundle=f"{shown}/{verified.path}" if verified else "not handed over: a limit is missed",
+        folder=shown,
+    )
+
+
+def _result(workspace: Workspace, stage: str) -> dict[str, object]:
+    last = workspace.catalogue.stages.last(stage)
+    assert last is not None
+    return last.result["results"][0]

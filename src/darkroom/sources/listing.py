@@ -1,0 +1,28 @@
+"""Say in one hash whether anything in a folder may have changed, without opening a file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from darkroom.formats import Problem, Tree
+
+__all__ = ["listing_digest"]
+
+
+def listing_digest(folder: Path) -> str:
+    """Returns a hash over path, size and time of change of every file in a folder, in hex."""
+    digest = hashlib.sha256()
+    problems: list[Problem] = []
+    root = str(folder)
+    for path in Tree(folder, problems):
+        try:
+            facts = os.stat(f"{root}/{path}")  # noqa: PTH116 (a third of the time of Path.stat)
+        except OSError:
+            digest.update(f"{path}\0gone\0".encode())
+            continue
+        digest.update(f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
+    for problem in problems:
+        digest.update(f"{problem.path}\0{problem.error.id}\0".encode())
+    return digest.hexdigest()
