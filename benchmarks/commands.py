@@ -33,7 +33,9 @@ def main() -> None:
         small = project(root / "small", options.run_files)
         rows.append((f"second run, {options.run_files:,} files", timed(["run"], small, options.times), 3.0))
         large = project(root / "large", options.status_images)
-        rows.append((f"status, {options.status_images:,} images", timed(["status"], large, options.times), 1.0))
+        rows.append(
+            (f"status, {options.status_images:,} images", timed(["status"], large, options.times), 1.0)
+        )
     for name, value, bar in rows:
         show(name, value, bar, as_json=options.json)
 

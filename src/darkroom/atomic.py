@@ -87,13 +87,20 @@ def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:
 
 def _in_use(left: Path, older_than_s: float) -> bool:
     try:
-        age_s = time.time() - left.stat().st_mtime
-        os.kill(int(left.name.removeprefix(ASIDE).partition("-")[0]), 0)
-    except (ProcessLookupError, FileNotFoundError):
+        young = time.time() - left.stat().st_mtime < older_than_s
+    except FileNotFoundError:
+        return False
+    return young and _lives(left.name.removeprefix(ASIDE).partition("-")[0])
+
+
+def _lives(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
         return False
     except (PermissionError, ValueError):
-        pass
-    return age_s < older_than_s
+        return True
+    return True
 
 
 def _aside(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Writes the checked-in golden vectors anew: python -m tests.bundle.golden_set
+"""Writes the checked-in golden vectors anew: `python -m tests.bundle.golden_set`.
 
 Only a new version of the contract may change them.
 """

@@ -225,3 +225,16 @@ def test_registration_refuses_a_result_that_is_no_result():
         def bare(workspace: object) -> int:
             """Give a number."""
             return 1
+
+
+def test_registration_refuses_a_name_that_a_stage_uses_itself():
+    with pytest.raises(TypeError, match="a stage uses the name name itself"):
+
+        @operation("named")
+        def named(workspace: object, *, name: str) -> Seen:
+            """Take a name.
+
+            Args:
+                name: name
+            """
+            return Seen(request={})

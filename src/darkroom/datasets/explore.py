@@ -222,4 +222,4 @@ def _warnings(
     if across_classes:
         yield f"{len(across_classes):,} times equal tensors carry different labels."
     if across_splits:
-        yield f"{len(across_splits):,} times equal tensors lie in different splits: trained and tested alike."
+        yield f"{len(across_splits):,} times equal tensors lie in different splits, trained and tested on."

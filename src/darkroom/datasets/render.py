@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "rendering_folder"]
 
-CHUNK = 16
+CHUNK = 32
 """Pictures that a worker is given at a time."""
 
 REPORTED = 50

@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
 def put_pixels(place: Place, pixels: np.ndarray) -> int:
     """Writes the pixels of one picture into its place, and returns their CRC-32."""
-    data = memoryview(np.ascontiguousarray(pixels)).cast("B")
+    data = np.ascontiguousarray(pixels).reshape(-1).data
     handle = os.open(place.file, os.O_WRONLY)
     try:
         written = 0
@@ -84,7 +84,7 @@ class Shards:
         self._filling = 0
 
     def reserve(self, members: Sequence[Member]) -> list[Place]:
-        """Writes the texts of the next pictures, at most `batch_rows`; returns where their pixels belong."""
+        """Writes the texts of the next pictures, at most `batch_rows`; returns their places."""
         file = self._files[-1] if self._files else None
         if file is None or file.rows + len(members) > self._shard_rows:
             if file is not None:

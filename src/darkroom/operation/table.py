@@ -140,12 +140,8 @@ def operation(
         hints = get_type_hints(function, include_extras=True)
         documented = read_docstring(function.__doc__)
         parameters = _parameters(name, function, hints, documented.args)
-        taken = {parameter.name for parameter in parameters} & set(STAGE_KEYS)
-        if needs_project and taken:
-            raise TypeError(f"operation {name}: a stage uses the name {taken.pop()} itself")
-        result = hints.get("return")
-        if not (isinstance(result, type) and issubclass(result, Result)):
-            raise TypeError(f"operation {name}: the result must be one Result model, not {result!r}")
+        if needs_project:
+            _refuse_stage_keys(name, parameters)
         if not documented.summary:
             raise TypeError(f"operation {name}: the docstring's first line is missing")
         _TABLE[name] = Operation(
@@ -163,7 +159,7 @@ def operation(
             description=documented.description,
             parameters=parameters,
             request=_request_model(name, parameters),
-            result=result,
+            result=_result_model(name, hints.get("return")),
         )
         return function
 
@@ -217,6 +213,18 @@ def _parameters(
         _refuse_silent_fields(name, annotation)
         found.append(Parameter(parameter.name, annotation, parameter.default, sentences[parameter.name]))
     return tuple(found)
+
+
+def _refuse_stage_keys(name: str, parameters: tuple[Parameter, ...]) -> None:
+    taken = {parameter.name for parameter in parameters} & set(STAGE_KEYS)
+    if taken:
+        raise TypeError(f"operation {name}: a stage uses the name {taken.pop()} itself")
+
+
+def _result_model(name: str, result: Any) -> type[Result]:
+    if not (isinstance(result, type) and issubclass(result, Result)):
+        raise TypeError(f"operation {name}: the result must be one Result model, not {result!r}")
+    return result
 
 
 def _refuse_silent_fields(name: str, annotation: Any) -> None:

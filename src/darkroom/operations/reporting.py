@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from darkroom.operation import BundleRef, Produced, RunRef, operation
 from darkroom.records import Result, Split, Table
 from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.documents import Link
 
 __all__ = ["report"]
 
@@ -73,17 +77,17 @@ NEXT_STEPS = (
 )
 
 PAGES = (
-    ("03-raw", "Pictures", "where they came from, and what was set aside"),
-    ("04-dataset", "Dataset", "classes, splits, examples"),
+    ("03-raw/", "Pictures", "where they came from, and what was set aside"),
+    ("04-dataset/dataset.html", "Dataset", "classes, splits, examples"),
     ("05-model/model.html", "Network", "its layers and facts"),
     ("06-training/training.html", "Training", "curves, recipe, machine"),
     ("07-evaluation/test.html", "Evaluation", "figures with intervals, confusion, worst mistakes"),
     ("09-mobile/parity.html", "Parity", "how the files compare with PyTorch"),
-    ("09-mobile/bundle", "Bundle", "what goes into the app"),
+    ("09-mobile/bundle/README.txt", "Bundle", "what goes into the app"),
 )
 
 
-def _links(workspace: Workspace) -> Iterator[object]:
+def _links(workspace: Workspace) -> Iterator[Link]:
     from darkroom.documents import Link
 
     for place, title, summary in PAGES:

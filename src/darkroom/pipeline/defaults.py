@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from darkroom.errors import Invalid, InvalidImage
+from darkroom.errors import DarkroomError, Invalid
 from darkroom.records import Contract, Image, ResizeMode, StageEntry
 
 __all__ = ["guess_contract", "main_job"]
@@ -91,5 +91,5 @@ def _some_pictures(folder: Path) -> Iterator[Image]:
     for path in paths[::step]:
         try:
             yield describe(path.read_bytes())
-        except (InvalidImage, OSError):
+        except (DarkroomError, OSError):
             continue
