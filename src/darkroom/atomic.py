@@ -16,7 +16,7 @@ from pathlib import Path
 
 from darkroom.errors import StorageFailed
 
-__all__ = ["sweep", "write_bytes", "write_folder", "write_text"]
+__all__ = ["scratch_folder", "sweep", "write_bytes", "write_folder", "write_text"]
 
 ASIDE = ".aside-"
 
@@ -63,6 +63,18 @@ def write_folder(path: Path) -> Iterator[Path]:
         raise _failed(path, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Gives an empty folder inside `parent` for work in between; it goes when the block ends."""
+    parent.mkdir(parents=True, exist_ok=True)
+    scratch = _aside(parent / "scratch")
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:

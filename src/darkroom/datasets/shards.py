@@ -10,6 +10,7 @@ import mmap
 import os
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,9 @@ BATCH_ROWS = 4096
 
 SHARD_BYTES = 1 << 30
 """Pixels of one file."""
+
+FLUSH_BYTES = 32 << 20
+"""Pixels after which the disk is asked to keep what it was given."""
 
 
 class Place(NamedTuple):
@@ -82,6 +86,8 @@ class Shards:
         self._files: list[_File] = []
         self._rows_put = 0  # in the file that is being filled, which lags behind the one being laid out
         self._filling = 0
+        # The disk works while pictures are rendered; flushing all at the end would keep everybody waiting.
+        self._flusher = ThreadPoolExecutor(1, "darkroom-flush")
 
     def reserve(self, members: Sequence[Member]) -> list[Place]:
         """Writes the texts of the next pictures, at most `batch_rows`; returns their places."""
@@ -102,6 +108,8 @@ class Shards:
         file = self._files[self._filling]
         file.checksum = _row_checksum(file.checksum, member.image_id, member.label, member.group, crc32)
         self._rows_put += 1
+        if self._rows_put * self._row_bytes % FLUSH_BYTES < self._row_bytes:
+            self._flusher.submit(_flush, file.path)
 
     def finish(self) -> list[ShardFacts]:
         """Ends the last file; returns the facts of all. Every picture must have been put."""
@@ -110,6 +118,7 @@ class Shards:
 
     def close(self) -> None:
         """Closes the file that is open."""
+        self._flusher.shutdown(cancel_futures=True)
         if self._files:
             self._files[-1].close()
 
@@ -159,6 +168,11 @@ def pixels_of(batch: pa.RecordBatch) -> np.ndarray:
     )
 
 
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def _row_checksum(crc32: int, image_id: str, label: str, group: str | None, pixels: int) -> int:
     return zlib.crc32(f"{image_id}\0{label}\0{group or ''}\0{pixels}\n".encode(), crc32)
 
@@ -193,14 +207,17 @@ class _File:
             pa.array([getattr(member, name) for member in members], pa.string())
             for name in ("image_id", "label", "group")
         ]
+        self._holes.start = -1
         # Memory that nobody ever touches takes none.
         hole = mmap.mmap(-1, len(members) * row_bytes)
         pixels = pa.Array.from_buffers(
             self._schema.field("pixels").type, len(members), [None, pa.py_buffer(hole)]
         )
-        self._holes.length = len(hole)
+        self._holes.hole = pa.py_buffer(hole)
         self._writer.write_batch(pa.record_batch([*texts, pixels], schema=self._schema))
         self.rows += len(members)
+        if self._holes.start < 0:
+            raise RuntimeError("pyarrow wrote the pixels in another way than is known here")
         return self._holes.start
 
     def close(self) -> None:
@@ -221,26 +238,32 @@ class _File:
 
 
 class _FileWithHoles:
-    """A file that skips a stretch of zeros of a given length instead of writing it."""
+    """A file in which one buffer is not written but skipped."""
 
     def __init__(self, path: Path) -> None:
-        self.length = -1
+        self.hole = pa.py_buffer(b"")
+        """The buffer to skip; all zeros."""
         self.start = -1
+        """Where it was skipped."""
         self.closed = False
         self._file = path.open("wb", buffering=0)
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        # Zeros that are skipped read as zeros: whatever this is, the file holds what it should.
-        if len(view) == self.length and not np.frombuffer(view, np.uint8).any():
+        if len(view) == self.hole.size and self._is_hole(data):
             self.start = self._file.tell()
-            self._file.seek(self.length, os.SEEK_CUR)
-            self.length = -1
+            self._file.seek(len(view), os.SEEK_CUR)
             return len(view)
         written = 0
         while written < len(view):
             written += self._file.write(view[written:]) or 0
         return written
+
+    def _is_hole(self, data: Any) -> bool:
+        if isinstance(data, pa.Buffer):
+            return data.address == self.hole.address
+        # A pyarrow that copies: zeros that are skipped read as zeros, so that nothing can go wrong.
+        return not np.frombuffer(data, np.uint8).any()
 
     def tell(self) -> int:
         return self._file.tell()

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,9 +73,8 @@ def convert(
         for precision in dict.fromkeys(precisions)
     ]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=atomic.ASIDE, dir=folder) as aside:
-            weights = Path(aside) / "network.safetensors"
+        with atomic.scratch_folder(folder) as scratch:
+            weights = scratch / "network.safetensors"
             save(weights, network, card)
             found = _all(wanted, weights, on_done)
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,12 +55,11 @@ def make_bundle(
     def show(done: int, total: int) -> None:
         workspace.report("converting", done=done, total=total, unit="files")
 
-    workspace.bundles_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=atomic.ASIDE, dir=workspace.bundles_folder) as aside:
+    with atomic.scratch_folder(workspace.bundles_folder) as scratch:
         conversion = convert(
             network,
             card,
-            Path(aside),
+            scratch,
             targets=targets,
             precisions=precisions,
             embedding=embedding,
