@@ -90,8 +90,10 @@ def _make_tables(database: Database) -> None:
 
 
 def _revision(connection: Connection, place: str) -> str | None:
+    # In this order: both tables come in one commit, which may fall between the two questions.
+    has_images = _has_table(connection, "images")
     if not _has_table(connection, "alembic_version"):
-        if _has_table(connection, "images"):
+        if has_images:
             raise Damaged(
                 "catalogue.foreign",
                 "The database {place} holds tables that no Darkroom made.",
