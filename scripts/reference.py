@@ -19,6 +19,7 @@ from darkroom.cli.values import Option, options
 from darkroom.formats import FORMATS
 from darkroom.networks import NETWORKS, NetworkOption
 from darkroom.operation import NOUNS, Operation, operations
+from darkroom.operation.docstring import as_sentence
 from darkroom.operation.vocabulary import spoken_type
 from darkroom.settings import Settings, variable_of
 
@@ -175,12 +176,12 @@ def _operation(operation: Operation) -> Iterator[str]:
         "",
     )
     rows = [
-        (f"`{one.path}`", spoken_type(one.annotation), _default(one), _sentence(one.doc))
+        (f"`{one.path}`", spoken_type(one.annotation), _default(one), as_sentence(one.doc))
         for one in options(operation)
     ]
     yield from _table(("parameter", "type", "default", "meaning"), rows)
     answer = [
-        (f"`{name}`", spoken_type(info.annotation), _sentence(info.description or ""))
+        (f"`{name}`", spoken_type(info.annotation), as_sentence(info.description or ""))
         for name, info in operation.result.model_fields.items()
         if name != "schema_version"
     ]
@@ -201,10 +202,6 @@ def _bounds(option: NetworkOption) -> str:
     if option.choices:
         return " | ".join(option.choices)
     return "" if option.low is None and option.high is None else f"{option.low} to {option.high}"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _head(title: str, sentence: str) -> Iterable[str]:

@@ -29,13 +29,12 @@ class Settings:
     )
     engine: str = _setting("local", "Where maps and lists of tasks run; local is the only engine yet.")
     workers: int = _setting(0, "Processes that read pictures; 0 means one per core.")
-    threads: int = _setting(0, "Threads of one training or prediction; 0 means one per core.")
+    threads: int = _setting(0, "Threads of one training; 0 means one per core, at most 8.")
     max_pixels: int = _setting(
         100_000_000, "Pictures with more pixels than this are refused before they are decoded."
     )
     max_file_bytes: int = _setting(256_000_000, "Picture files larger than this are refused unread.")
     keep_place: bool = _setting(False, "Keep the place that a camera wrote into a picture.")
-    language: str = _setting("en", "Language of messages; en is the only table yet.")
     progress: bool = _setting(True, "Draw progress bars on a terminal.")
 
     @classmethod
@@ -57,11 +56,6 @@ class Settings:
     def worker_count(self) -> int:
         """Processes to use, with 0 replaced by the cores this process may use."""
         return self.workers or available_cores()
-
-    @property
-    def thread_count(self) -> int:
-        """Threads to use, with 0 replaced by the cores this process may use."""
-        return self.threads or available_cores()
 
 
 def variable_of(name: str) -> str:

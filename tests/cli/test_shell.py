@@ -128,3 +128,21 @@ def test_the_catalogue_is_closed_after_a_command(project):
     with Workspace.open(project) as workspace:
         assert workspace.catalogue.images.count() == 0
     assert "catalogue" not in workspace.__dict__
+
+
+def test_a_stop_by_the_keyboard_is_said_in_a_sentence(project, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Workspace, "open", interrupted)
+    assert main(["status"]) == 130
+    assert "Stopped by you." in said(capsys).err
+
+
+def test_a_disk_that_refuses_is_said_in_a_sentence(project, monkeypatch, capsys):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied", "/there/run.lock")
+
+    monkeypatch.setattr(Workspace, "open", refused)
+    assert main(["status"]) == 9
+    assert "The disk refused /there/run.lock: Permission denied." in said(capsys).err

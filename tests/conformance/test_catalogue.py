@@ -187,6 +187,24 @@ def test_locations_of_images_and_their_removal(catalogue: Catalogue) -> None:
     assert catalogue.images.count() == 3
 
 
+def test_the_content_of_sources_depends_on_their_images_alone(catalogue: Catalogue) -> None:
+    here, there = source(catalogue), source(catalogue, "../more")
+    catalogue.images.add(images(2))
+    catalogue.locations.put([location(here.id, 0, "a"), location(here.id, 1, "b")])
+    catalogue.locations.put(
+        [location(there.id, 1, "x"), location(there.id, 0, "y"), location(there.id, 0, "z")]
+    )
+    both = catalogue.locations.content([here.id])
+    assert both[0] == 2
+    assert (
+        catalogue.locations.content([there.id]) == both == catalogue.locations.content([here.id, there.id])
+    )
+    catalogue.locations.remove(here.id, ["b"])
+    assert catalogue.locations.content([here.id])[0] == 1
+    assert catalogue.locations.content([here.id])[1] != both[1]
+    assert catalogue.locations.content([]) == catalogue.locations.content(["s-9"])
+
+
 def test_a_location_of_nothing_is_refused(catalogue: Catalogue) -> None:
     here = source(catalogue)
     with pytest.raises(NotFound):

@@ -9,6 +9,8 @@ import pytest
 from darkroom.errors import Cancelled, InvalidConfig, Locked, NotFound
 from darkroom.operation import LocalPath, Produced, operation
 from darkroom.operation.table import _TABLE, NOUNS
+from darkroom.pipeline.board import read_board
+from darkroom.pipeline.lock import project_lock
 from darkroom.pipeline.runner import run_stages
 from darkroom.records import Result
 from darkroom.workspace import Workspace
@@ -92,7 +94,7 @@ def test_a_changed_option_runs_its_stage_again_and_says_why(tmp_path, ran):
     with project(tmp_path, COUNT + "times = 2\n" + JUDGE) as workspace:
         explained = run_stages(workspace, explain=True)
         assert states(explained) == [("a", "to do"), ("b", "skipped")]
-        assert explained.stages[0].why == ("request.times: 1 → 2",)
+        assert explained.stages[0].why == ("times: 1 → 2",)
         assert states(run_stages(workspace)) == [("a", "done"), ("b", "skipped")]
     assert ran == [("count", 3), ("judge", 1), ("count", 6)]
 
@@ -102,7 +104,7 @@ def test_a_changed_input_makes_its_stage_stale(tmp_path, ran):
         run_stages(workspace)
         (tmp_path / "number.txt").write_text("4")
         report = run_stages(workspace)
-    assert report.stages[0].why == ('inputs.file: "3" → "4"',)
+    assert report.stages[0].why == ("file: 3 → 4",)
     assert ran[-1] == ("count", 4)
 
 
@@ -215,3 +217,30 @@ def test_two_runs_at_once_are_kept_apart(tmp_path, ran):
                 run_stages(workspace)
             other.kill()
         assert states(run_stages(workspace)) == [("a", "done")]  # a dead process holds nothing
+
+
+def test_a_verb_on_the_whole_project_is_no_stage(tmp_path, ran):
+    stage = '[[stage]]\nname = "x"\noperation = "run"\n'
+    with project(tmp_path, stage) as workspace, pytest.raises(InvalidConfig, match="cannot be a stage"):
+        run_stages(workspace)
+
+
+def test_a_refused_request_names_the_file_and_the_stage(tmp_path, ran):
+    with project(tmp_path, COUNT + "tiems = 2\n") as workspace, pytest.raises(InvalidConfig) as refused:
+        run_stages(workspace)
+    assert str(refused.value).startswith('darkroom.toml, stage "a" (trial.count): unknown key "tiems"')
+
+
+def test_a_file_without_stages_says_so(tmp_path, ran):
+    with project(tmp_path, "") as workspace:
+        assert "names no stage" in next(iter(run_stages(workspace).display()))
+
+
+def test_the_board_says_what_is_wrong_with_a_stage_and_who_is_at_work(tmp_path, ran):
+    stages = COUNT + "tiems = 2\n" + JUDGE
+    with project(tmp_path, stages) as workspace:
+        board = read_board(workspace)
+        assert any('unknown key "tiems"' in problem for problem in board.problems)
+        assert board.at_work == ""
+        with project_lock(workspace):
+            assert read_board(workspace).at_work == "A `darkroom run` is at work."

@@ -1,12 +1,18 @@
 """Bundles, written and read: what leaves for an app: models, contract, card, golden vectors, hashes."""
 
-from darkroom.bundle.contract_document import contract_document, contract_of
-from darkroom.bundle.golden import GoldenVector, GoldenVectors
-from darkroom.bundle.inspection import BundleInspection, FileState, inspect
-from darkroom.bundle.model_file import ExtraFile, ModelFile
-from darkroom.bundle.reader import Bundle, read_bundle
-from darkroom.bundle.synthetic import synthetic_images
-from darkroom.bundle.writer import write_bundle
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from darkroom.bundle.contract_document import contract_document, contract_of
+    from darkroom.bundle.golden import GoldenVector, GoldenVectors
+    from darkroom.bundle.inspection import BundleInspection, FileState, inspect
+    from darkroom.bundle.model_file import ExtraFile, ModelFile
+    from darkroom.bundle.reader import Bundle, read_bundle
+    from darkroom.bundle.synthetic import synthetic_images
+    from darkroom.bundle.writer import write_bundle
 
 __all__ = [
     "Bundle",
@@ -23,3 +29,28 @@ __all__ = [
     "synthetic_images",
     "write_bundle",
 ]
+
+# Loaded when first asked for: help and the board know of bundles and do without numpy.
+_WHERE = {
+    "Bundle": "reader",
+    "BundleInspection": "inspection",
+    "ExtraFile": "model_file",
+    "FileState": "inspection",
+    "GoldenVector": "golden",
+    "GoldenVectors": "golden",
+    "ModelFile": "model_file",
+    "contract_document": "contract_document",
+    "contract_of": "contract_document",
+    "inspect": "inspection",
+    "read_bundle": "reader",
+    "synthetic_images": "synthetic",
+    "write_bundle": "writer",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = found  # importing the module bound its own name here
+    return found

@@ -138,7 +138,7 @@ class GoldenVectors:
             raise Damaged(
                 "golden.damaged",
                 "The golden vectors in {folder} cannot be read: {reason}.",
-                do="Make the bundle again: darkroom export convert",
+                do="Make the bundle again: darkroom export convert --run RUN",
                 folder=folder,
                 reason=error,
             ) from error

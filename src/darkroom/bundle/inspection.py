@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from darkroom.bundle.manifest import MANIFEST, file_problem, read_manifest
-from darkroom.bundle.reader import Bundle, read_bundle
 from darkroom.errors import DarkroomError
 from darkroom.records import BundleManifest, Fact, FrozenMap, Interval, Result, Table
+
+if TYPE_CHECKING:
+    from darkroom.bundle.reader import Bundle
 
 __all__ = ["BundleInspection", "FileState", "inspect"]
 
@@ -55,8 +58,10 @@ class BundleInspection(Result):
 
     def display(self) -> Iterable[str | Table]:
         """Yields the head, the files, the figures and what is wrong."""
-        yield f"Bundle {self.name}: {self.task}, {self.network}, {len(self.labels)} labels"
-        yield f"Run {self.run or '-'} on {self.dataset or '-'}, id {self.id[:12]}, input {self.input_shape}"
+        known = f", {self.network}, {len(self.labels)} labels" if self.network else ""
+        shape = f", input {'×'.join(map(str, self.input_shape))}" if self.input_shape else ""
+        yield f"Bundle {self.name}: {self.task}{known}"
+        yield f"Run {self.run or '-'} on {self.dataset or '-'}, id {self.id[:12]}{shape}"
         rows = ((one.path, one.role, f"{one.size_bytes:,}", one.problem or "ok") for one in self.files)
         yield Table(("file", "role", "bytes", "state"), tuple(rows))
         if self.metrics:
@@ -93,6 +98,8 @@ def inspect(folder: Path) -> BundleInspection:
     if problems:
         return found
     try:
+        from darkroom.bundle.reader import read_bundle
+
         return _with_content(found, read_bundle(folder))
     except DarkroomError as error:
         return found.model_copy(update={"problems": (str(error),)})

@@ -43,7 +43,7 @@ def read_manifest(folder: Path) -> BundleManifest:
         raise NotFound(
             "bundle.missing",
             "{folder} is no bundle: it holds no bundle.json.",
-            do="Make one: darkroom export convert",
+            do="Make one: darkroom export convert --run RUN",
             folder=folder,
         )
     try:
@@ -82,7 +82,7 @@ def damaged(file: str, folder: Path, why: str) -> Damaged:
     return Damaged(
         "bundle.damaged",
         "{file} in the bundle {folder} is not what was written: {why}.",
-        do="Copy the bundle again, or make it again: darkroom export convert",
+        do="Copy the bundle again, or make it again: darkroom export convert --run RUN",
         file=file,
         folder=folder,
         why=why,

@@ -58,7 +58,7 @@ class Bundle:
         raise NotFound(
             "bundle.no-model",
             "The bundle {folder} holds no {target} {precision} model. It holds: {known}.",
-            do="Convert one: darkroom export convert",
+            do="Convert one: darkroom export convert --run RUN",
             folder=self.folder,
             target=target or "matching",
             precision=precision,
@@ -110,7 +110,7 @@ def _check_labels(bundle: Bundle) -> None:
         raise Invalid(
             "bundle.golden-labels",
             "Golden vectors of {folder} answer with {outputs} probabilities; the card has {labels} labels.",
-            do="Make the bundle again: darkroom export convert",
+            do="Make the bundle again: darkroom export convert --run RUN",
             folder=bundle.folder,
             outputs=answers.shape[1],
             labels=len(bundle.card.labels),

@@ -80,7 +80,7 @@ class Bundles:
             raise NotFound(
                 "bundle.unknown",
                 "No bundle {bundle_id!r}. Known: {known}.",
-                do="Make one: darkroom export bundle",
+                do="Make one: darkroom export convert --run RUN",
                 bundle_id=bundle_id,
                 known=", ".join(bundles) or "none",
             )

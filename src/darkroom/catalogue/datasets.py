@@ -116,7 +116,7 @@ class Datasets:
             raise Frozen(
                 "dataset.frozen",
                 "Dataset {ref} is frozen and holds something else.",
-                do="Freeze the next version: darkroom dataset freeze --name {name}",
+                do="Freeze the next version: darkroom dataset freeze --dataset {name}",
                 ref=version.ref,
                 name=version.name,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -45,6 +46,13 @@ class Locations:
                 return
             yield from map(_location_of, rows)
             last = rows[-1]["path"]
+
+    def content(self, source_ids: Iterable[str]) -> tuple[int, str]:
+        """Returns how many images lie in some sources, and a sha256 that only depends on which they are."""
+        query = sa.select(_locations.c.image_id).where(_locations.c.source_id.in_(list(source_ids)))
+        with self._database.read() as connection:
+            found = sorted(set(connection.scalars(query)))
+        return len(found), hashlib.sha256("".join(found).encode()).hexdigest()
 
     def of_images(self, image_ids: Iterable[str]) -> dict[str, list[Location]]:
         """Returns the places of each image; one that lies nowhere is left out."""

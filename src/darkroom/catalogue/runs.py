@@ -102,7 +102,7 @@ class Runs:
         return NotFound(
             "run.unknown",
             "No run {run_id!r}. Newest: {newest}.",
-            do="See: darkroom run list",
+            do="See: darkroom model list",
             run_id=run_id,
             newest=", ".join(connection.scalars(newest)) or "none",
         )
@@ -115,7 +115,7 @@ def _changed(run: Run, fields: dict[str, Any]) -> Run:
             raise Conflict(
                 "run.state",
                 "Run {run_id} is {now}; it cannot become {then}.",
-                do="See: darkroom run show {run_id}",
+                do="See: darkroom model list {run_id}",
                 run_id=run.id,
                 now=run.state,
                 then=state,

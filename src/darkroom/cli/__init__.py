@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom.errors import Cancelled, DarkroomError, InvalidConfig
+from darkroom.errors import Cancelled, DarkroomError, InvalidConfig, StorageFailed
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -48,8 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        _show_error(_unexpected(error), as_json="--json" in words)
-        return DarkroomError.exit_code
+        told = _refused(error) if isinstance(error, OSError) else _unexpected(error)
+        _show_error(told, as_json="--json" in words)
+        return told.exit_code
 
 
 def _run(words: list[str]) -> int:
@@ -79,6 +80,17 @@ def _unexpected(error: Exception) -> DarkroomError:
     )
 
 
+def _refused(error: OSError) -> DarkroomError:
+    """Returns what a person is told when the disk refuses."""
+    return StorageFailed(
+        "disk.refused",
+        "The disk refused {path}: {why}.",
+        do="Check the rights on the folder and the space on the disk, then run it again.",
+        path=error.filename or "to read or write",
+        why=error.strerror or error,
+    )
+
+
 def _known_part(words: list[str]) -> str:
     """Returns the words that name an existing command or noun, each with a space behind it."""
     from darkroom.operation import NOUNS, operations
@@ -104,6 +116,7 @@ def _app(words: list[str]) -> App:
         help="Darkroom develops images into models.",
         version=lambda: version("darkroom"),
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     spoken = next((word for word in words if not word.startswith("-")), "")
     for noun, (_, sentence) in NOUNS.items():

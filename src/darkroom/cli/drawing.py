@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from types import TracebackType
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,6 +14,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -23,15 +24,21 @@ from darkroom.workspace import Progress as Report
 
 __all__ = ["ProgressDrawing", "draw_error", "draw_result"]
 
+LEAST_LAST = 16
+"""Characters that the last column must keep so that the others stay in one piece."""
+
+WIDE = 120
+"""Characters from which on figures stand beside the bars."""
+
 
 def draw_result(result: Result) -> None:
     """Draws what a person sees of a result, on standard output."""
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False)
     for part in result.display():
         if isinstance(part, Table):
-            console.print(_table(part))
+            console.print(_table(part, console.width))
         else:
-            console.print(Text(part))
+            console.print(Text(part), soft_wrap=True)
 
 
 def draw_error(error: DarkroomError) -> None:
@@ -48,16 +55,17 @@ class ProgressDrawing:
     def __init__(self, *, enabled: bool) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._bars = Progress(
-            TextColumn("{task.description:<34}"),
-            BarColumn(bar_width=28),
+            TextColumn("{task.description}", table_column=_column(24)),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>16}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[rate]}", table_column=_column(16)),
+            TimeRemainingColumn(compact=True),
+            *([TextColumn("{task.fields[figures]}")] if self._console.width >= WIDE else []),
             console=self._console,
             transient=False,
         )
         self._enabled = enabled
+        self._latest: Report | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> ProgressDrawing:
@@ -71,7 +79,9 @@ class ProgressDrawing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self._bars.live.is_started:
+            self._bars.stop()
+        self._tell()
 
     def __call__(self, report: Report) -> None:
         """Takes one report."""
@@ -79,9 +89,21 @@ class ProgressDrawing:
             return
         if self._console.is_terminal:
             self._draw_bar(report)
-        elif report.total is None or report.done >= report.total:
-            count = f": {report.done} {report.unit}" if report.done else ""
-            self._console.print(Text(f"{report.what}{count}"))
+        else:
+            self._wait_to_tell(report)
+
+    def _wait_to_tell(self, report: Report) -> None:
+        """Keeps the latest word on a piece of work, and says it when the next piece begins."""
+        if self._latest is not None and self._latest.what != report.what:
+            self._tell()
+        self._latest = report
+
+    def _tell(self) -> None:
+        if self._latest is not None:
+            done = f"{self._latest.done:,}"
+            count = f": {done} {self._latest.unit}" if self._latest.done else ""
+            self._console.print(Text(f"{self._latest.what}{count}"), soft_wrap=True)
+            self._latest = None
 
     def _draw_bar(self, report: Report) -> None:
         if report.what not in self._tasks:
@@ -90,16 +112,36 @@ class ProgressDrawing:
             )
         bar = self._tasks[report.what]
         speed = self._bars.tasks[self._bars.task_ids.index(bar)].speed
-        figures = " ".join(f"{name} {value:.4g}" for name, value in report.metrics.items())
+        figures = " ".join(
+            f"{name.replace('_', ' ')} {value:.3g}"
+            for name, value in report.metrics.items()
+            if name.startswith(("train_", "val_"))
+        )
         rate = f"{speed:,.0f} {report.unit}/s" if speed else ""
         self._bars.update(bar, completed=report.done, total=report.total, rate=rate, figures=figures)
 
 
-def _table(table: Table) -> RichTable:
+def _column(width: int) -> Column:
+    """Returns a column that takes this much and cuts what is longer, so that bars fit 80 characters."""
+    return Column(min_width=width, max_width=width, no_wrap=True, overflow="ellipsis")
+
+
+def _table(table: Table, width: int) -> RichTable:
+    """Lays a table out; when it is too wide, the last column is folded before any other is broken."""
     headings = any(table.columns)
     drawn = RichTable(title=table.title or None, title_justify="left", show_header=headings, box=None)
-    for column in table.columns:
-        drawn.add_column(column, overflow="fold")
+    before_last = sum(map(_widest, zip(table.columns, *table.rows, strict=True))) - _widest_last(table)
+    room = width - before_last - 2 * len(table.columns) >= LEAST_LAST
+    for place, column in enumerate(table.columns, 1):
+        drawn.add_column(column, overflow="fold", no_wrap=room and place < len(table.columns))
     for row in table.rows:
         drawn.add_row(*[Text(cell) for cell in row])
     return drawn
+
+
+def _widest(cells: tuple[str, ...]) -> int:
+    return max(cell_len(line) for cell in cells for line in (cell.splitlines() or [""]))
+
+
+def _widest_last(table: Table) -> int:
+    return _widest((table.columns[-1], *(row[-1] for row in table.rows))) if table.columns else 0

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from darkroom.errors import InvalidConfig
 from darkroom.operation import Operation, put
+from darkroom.operation.docstring import as_sentence
 from darkroom.operation.vocabulary import bare, nested_model, spoken_type, without_none
 
 __all__ = ["Option", "options", "read_sweep", "request_values"]
@@ -52,7 +53,7 @@ class Option(NamedTuple):
         facts = [] if self.is_switch or self.choices else [spoken_type(self.annotation)]
         if self.default is not inspect.Parameter.empty and self.default not in (None, (), ""):
             facts.append(f"default {_spoken_value(self.default)}")
-        sentence = self.doc[:1].upper() + self.doc[1:]
+        sentence = as_sentence(self.doc)
         return f"{sentence} [{'; '.join(facts)}]" if facts else sentence
 
 

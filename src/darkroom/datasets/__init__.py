@@ -7,10 +7,10 @@ from darkroom.datasets.deliverable import deliver
 from darkroom.datasets.facts import ClassFacts, DatasetFacts, Histogram, Twins
 from darkroom.datasets.frozen import freeze, labels_of
 from darkroom.datasets.plan import SplitPlan
-from darkroom.datasets.render import render
+from darkroom.datasets.renderer import render
 
 if TYPE_CHECKING:
-    from darkroom.datasets.explore import Exploration, explore
+    from darkroom.datasets.exploration import Exploration, explore
     from darkroom.datasets.rendering import RenderedSplit, Rendering
 
 __all__ = [
@@ -34,10 +34,10 @@ __all__ = [
 
 # Loaded when first asked for: they need numpy and pyarrow, which `darkroom --help` does without.
 _LATER = {
-    "Exploration": "darkroom.datasets.explore",
+    "Exploration": "darkroom.datasets.exploration",
     "RenderedSplit": "darkroom.datasets.rendering",
     "Rendering": "darkroom.datasets.rendering",
-    "explore": "darkroom.datasets.explore",
+    "explore": "darkroom.datasets.exploration",
 }
 
 
@@ -46,6 +46,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = getattr(import_module(_LATER[name]), name)
-    globals()[name] = found  # importing the module bound its own name here, `explore` the module
-    return found
+    return getattr(import_module(_LATER[name]), name)

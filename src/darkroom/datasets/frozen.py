@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from darkroom.datasets.candidates import SEPARATOR, Candidates, find_candidates
 from darkroom.datasets.plan import SOURCE_SPLITS, STICKY_SPLITS, SplitPlan
 from darkroom.datasets.split import Placement, place, split_keys
-from darkroom.errors import Frozen, Invalid
+from darkroom.errors import Conflict, Frozen, Invalid
 from darkroom.records import (
     SPLITS,
     Contract,
@@ -61,8 +61,28 @@ def freeze(
     found = find_candidates(workspace, sources=sources, task=task, classes=classes, exclude=exclude)
     _check_candidates(found, task, name)
     placement = _placed(workspace, found, plan)
-    left_out = found.left_out + Counter({"group crosses splits": len(placement.crossing)})
-    members = _members(found, placement)
+    found.left_out.update({"group crosses splits": len(placement.crossing)})
+    return _written(workspace, name, task, contract, found, _members(found, placement))
+
+
+def labels_of(member: Member, task: Task) -> tuple[str, ...]:
+    """Returns the classes of a member; none for a mask."""
+    if task == "segmentation":
+        return ()
+    if task == "multi-label":
+        return tuple(label for label in member.label.split(SEPARATOR) if label)
+    return (member.label,)
+
+
+def _written(
+    workspace: Workspace,
+    name: str,
+    task: Task,
+    contract: Contract,
+    found: Candidates,
+    members: list[Member],
+) -> DatasetVersion:
+    """Writes the next version, or returns the one that holds the same."""
     content = _content_id(task, found.classes, contract, members)
     for _ in range(_TRIES):
         versions = [one for one in workspace.catalogue.datasets.list() if one.name == name]
@@ -82,7 +102,7 @@ def freeze(
                 parent=versions[-1].ref if versions else None,
                 sources=found.sources,
                 last_sequence=found.last_sequence,
-                left_out=dict(sorted(left_out.items())),
+                left_out={reason: count for reason, count in sorted(found.left_out.items()) if count},
             ),
             created_at=now(),
         )
@@ -90,16 +110,7 @@ def freeze(
             return workspace.catalogue.datasets.freeze(version, members)
         except Frozen:
             continue  # another process took this number in between
-    raise Invalid("dataset.too-many-freezers", "Dataset {name} is being frozen elsewhere.", name=name)
-
-
-def labels_of(member: Member, task: Task) -> tuple[str, ...]:
-    """Returns the classes of a member; none for a mask."""
-    if task == "segmentation":
-        return ()
-    if task == "multi-label":
-        return tuple(label for label in member.label.split(SEPARATOR) if label)
-    return (member.label,)
+    raise Conflict("dataset.too-many-freezers", "Dataset {name} is being frozen elsewhere.", name=name)
 
 
 def _placed(workspace: Workspace, found: Candidates, plan: SplitPlan) -> Placement:

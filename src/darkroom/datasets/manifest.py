@@ -27,7 +27,7 @@ class ShardFacts(Fact):
     size_bytes: int
     mtime_ns: int
     """Time of its last change; where it is another one now, the checksum decides."""
-    crc32: int
+    checksum: int
     """Checksum of its texts and pixels; it finds damage, a dataset's hash says what should be there."""
 
 
@@ -82,13 +82,13 @@ def _is_whole(folder: Path, shard: ShardFacts) -> bool:
         return False
     if facts.st_size != shard.size_bytes:
         return False
-    return facts.st_mtime_ns == shard.mtime_ns or _has_checksum(path, shard.crc32)
+    return facts.st_mtime_ns == shard.mtime_ns or _has_checksum(path, shard.checksum)
 
 
-def _has_checksum(path: Path, crc32: int) -> bool:
+def _has_checksum(path: Path, wanted: int) -> bool:
     from darkroom.datasets.shards import checksum
 
     try:
-        return checksum(path) == crc32
+        return checksum(path) == wanted
     except Damaged:
         return False

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +58,12 @@ class RenderedSplit:
         self._pixels = [pixels_of(batch).reshape(-1, *self.shape) for batch in self._batches]
         # Index of the first picture of each batch, and behind the last one the number of all: (B + 1,)
         self._starts = np.cumsum([0, *(len(pixels) for pixels in self._pixels)])
+        self.image_ids: tuple[str, ...] = tuple(self._column("image_id"))
+        """Ids of the N pictures."""
+        self.groups: tuple[str | None, ...] = tuple(self._column("group"))
+        """Groups of the N pictures."""
+        self.labels: np.ndarray = self._read_labels()
+        """(N,) int64: index of each picture's class. For several classes (N, classes) of 0 and 1."""
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -67,29 +72,6 @@ class RenderedSplit:
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of each tensor."""
         return self._version.contract.shape
-
-    @cached_property
-    def image_ids(self) -> tuple[str, ...]:
-        """Ids of the N pictures."""
-        return tuple(self._column("image_id"))
-
-    @cached_property
-    def groups(self) -> tuple[str | None, ...]:
-        """Groups of the N pictures."""
-        return tuple(self._column("group"))
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """(N,) int64: index of each picture's class. For several classes (N, classes) of 0 and 1."""
-        index = {label: place for place, label in enumerate(self._version.classes)}
-        texts = self._column("label")
-        if self._version.task == "classification":
-            return np.fromiter((index[text] for text in texts), np.int64, len(self))
-        labels = np.zeros((len(self), len(index)), np.int64)
-        for row, text in enumerate(texts):
-            for label in labels_of(Member(image_id="", split="train", label=text), self._version.task):
-                labels[row, index[label]] = 1
-        return labels
 
     def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Copies tensors out of the files.
@@ -133,6 +115,17 @@ class RenderedSplit:
                 low=int(indices.min()),
                 high=int(indices.max()),
             )
+
+    def _read_labels(self) -> np.ndarray:
+        index = {label: place for place, label in enumerate(self._version.classes)}
+        texts = self._column("label")
+        if self._version.task == "classification":
+            return np.fromiter((index[text] for text in texts), np.int64, len(self))
+        labels = np.zeros((len(self), len(index)), np.int64)
+        for row, text in enumerate(texts):
+            for label in labels_of(Member(image_id="", split="train", label=text), self._version.task):
+                labels[row, index[label]] = 1
+        return labels
 
     def _column(self, name: str) -> list[str]:
         return [value for batch in self._batches for value in batch.column(name).to_pylist()]

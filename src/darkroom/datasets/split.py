@@ -152,14 +152,15 @@ def _wanted(count: int, plan: SplitPlan, closed: Mapping[Split, int]) -> dict[Sp
         few: list[Split] = ["train", "val" if plan.val_share else "test" if plan.test_share else "train"]
         given = Counter(few[:count])
         return {split: given[split] for split in _SHARED}
-    test = closed.get("test", _part(count, plan.test_share))
-    val = closed.get("val", _part(count - test, plan.val_share))
+    others = 2 if plan.val_share > 0 and "val" not in closed else 1
+    test = closed.get("test", _part(count, plan.test_share, others))
+    val = closed.get("val", _part(count - test, plan.val_share, 1))
     return {"train": count - test - val, "val": val, "test": test}
 
 
-def _part(count: int, share: float) -> int:
-    """Returns a share of a number, rounded; at least one, and one less than all."""
-    return max(0, min(count - 1, max(1, int(count * share + 0.5)))) if share > 0 else 0
+def _part(count: int, share: float, others: int) -> int:
+    """Returns a share of a number, rounded: at least one, and so that `others` get one each."""
+    return max(0, min(count - others, max(1, int(count * share + 0.5)))) if share > 0 else 0
 
 
 def _rank(key: str, plan: SplitPlan) -> bytes:

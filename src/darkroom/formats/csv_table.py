@@ -238,7 +238,7 @@ def _entry(table: _Table, line: int, cells: list[str], folder: Path) -> Entry:
 
 
 def _path(cell: str, folder: Path, where: str) -> str:
-    path = cell if (folder / cell).is_file() else cell.replace("\\", "/")
+    path = cell if _is_file(folder / cell) else cell.replace("\\", "/")
     plain = PurePosixPath(path)
     if not cell.strip() or plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
         raise Invalid(

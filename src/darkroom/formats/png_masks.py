@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from darkroom import atomic
-from darkroom.errors import DarkroomError, Invalid, InvalidLabel
+from darkroom.errors import Invalid, InvalidImage, InvalidLabel, Unsupported
 from darkroom.formats.format import Entry, Export, Picture, Problem, Reading
 from darkroom.formats.tree import (
     SPLIT_FOLDERS,
@@ -144,38 +144,42 @@ def encode_mask(indices: np.ndarray) -> bytes:
 
 def _decoded(path: Path, size_px: tuple[int, int] | None) -> np.ndarray:
     import numpy as np
-    from PIL import Image
+
+    from darkroom.images.opening import opened
 
     try:
-        with path.open("rb") as file, Image.open(file, formats=("PNG",)) as image:
-            _check_mask(path, image.mode, image.size, size_px)
+        with opened(path.read_bytes(), max_pixels=MOST_PIXELS) as image:
+            _check_mask(path, image.format, image.mode)
+            _check_size(path, image.size, size_px)
             return np.asarray(image).astype(np.int64)
-    except DarkroomError:
-        raise
-    except Exception as error:  # a decoder fails in many ways; each of them is a bad file
+    except (InvalidImage, Unsupported, OSError) as error:
         raise InvalidLabel(
-            "masks.undecodable", "{path} is not a PNG that can be read: {why}.", path=path, why=error
+            "masks.undecodable", "{path} is not a PNG that can be read: {why}", path=path, why=error
         ) from None
 
 
-def _check_mask(path: Path, mode: str, size: tuple[int, int], size_px: tuple[int, int] | None) -> None:
-    if mode not in ("P", "L", "1", "I", "I;16"):
+def _check_mask(path: Path, format: str | None, mode: str) -> None:
+    if format != "PNG" or mode not in ("P", "L", "1", "I", "I;16"):
         raise InvalidLabel(
             "masks.colour",
-            "{path} is a colour picture ({mode}); expected one index per pixel.",
+            "{path} is a colour or lossy picture ({format} {mode}); expected one index per pixel.",
             do="Save it as a palette or grey PNG.",
             path=path,
+            format=format,
             mode=mode,
         )
-    if size[0] * size[1] > MOST_PIXELS or (size_px is not None and size != size_px):
-        expected = "at most 100 million pixels" if size_px is None else f"{size_px[0]}×{size_px[1]}"
+
+
+def _check_size(path: Path, size: tuple[int, int], size_px: tuple[int, int] | None) -> None:
+    if size_px is not None and size != size_px:
         raise InvalidLabel(
             "masks.size",
-            "{path} is {width}×{height}; expected {expected}, as its picture.",
+            "{path} is {width}×{height}; expected {expected_width}×{expected_height}, as its picture.",
             path=path,
             width=size[0],
             height=size[1],
-            expected=expected,
+            expected_width=size_px[0],
+            expected_height=size_px[1],
         )
 
 

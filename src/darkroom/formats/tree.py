@@ -78,7 +78,7 @@ class Tree:
                         path,
                         Invalid("file.not-a-file", "{path} is a link to nothing, or no file.", path=path),
                     )
-            waiting += [found for found in reversed(folders) if self._may_enter(found)]
+            waiting += reversed([found for found in folders if self._may_enter(found)])
 
     def _listed(self, folder: _Folder) -> list[os.DirEntry[str]]:
         try:

@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import NamedTuple
 
-__all__ = ["Docstring", "read_docstring"]
+__all__ = ["Docstring", "as_sentence", "read_docstring"]
 
 
 class Docstring(NamedTuple):
@@ -15,6 +15,12 @@ class Docstring(NamedTuple):
     summary: str
     description: str
     args: dict[str, str]
+
+
+def as_sentence(text: str) -> str:
+    """Returns a text with a capital at its head, unless it begins with a name that it explains."""
+    first = text.split(" ", 1)[0]
+    return text if first.endswith((":", ";")) else text[:1].upper() + text[1:]
 
 
 def read_docstring(text: str | None) -> Docstring:

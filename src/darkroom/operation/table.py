@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from pydantic import create_model
+from pydantic import ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
 from darkroom.errors import NotFound, nearest
@@ -235,6 +235,11 @@ def _refuse_silent_fields(name: str, annotation: Any) -> None:
         _refuse_silent_fields(name, info.annotation)
 
 
+class _Request(Config):
+    # The sentences come from Args; looking for docstrings in a model without source takes long.
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
 def _request_model(name: str, parameters: tuple[Parameter, ...]) -> type[Config]:
     fields: dict[str, Any] = {}
     for parameter in parameters:
@@ -244,4 +249,4 @@ def _request_model(name: str, parameters: tuple[Parameter, ...]) -> type[Config]
             FieldInfo(default=default, description=parameter.doc),
         )
     title = "".join(part.capitalize() for part in name.replace(".", " ").split())
-    return create_model(f"{title}Request", __base__=Config, **fields)
+    return create_model(f"{title}Request", __base__=_Request, **fields)

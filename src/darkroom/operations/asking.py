@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from darkroom.errors import NotFound
+from darkroom.errors import InvalidImage, NotFound, Unsupported
+from darkroom.formats import is_picture
 from darkroom.images import prepare
 from darkroom.operation import library_versions
-from darkroom.operations.prediction import PredictedImage, PredictReport
+from darkroom.operations.prediction import PredictedImage, PredictReport, RefusedFile
 from darkroom.records import ModelCard
 from darkroom.workspace import Workspace
 
@@ -39,14 +40,24 @@ def ask(
 
     Raises:
         NotFound: there is no such picture, or no model yet.
-        InvalidImage: a file is not a picture.
+        InvalidImage: no file is a picture that can be read.
     """
     name, runtime, answer = _model(workspace, using, run, bundle)
-    return PredictReport(
-        model=name,
-        runtime=runtime,
-        images=tuple(_predicted(path, *answer(path.read_bytes())) for path in _files(images)),
-    )
+    answered: list[PredictedImage] = []
+    refused: list[RefusedFile] = []
+    for path in _files(images):
+        try:
+            answered.append(_predicted(path, *answer(path.read_bytes())))
+        except (InvalidImage, Unsupported, OSError) as error:
+            refused.append(RefusedFile(image=str(path), why=str(error)))
+    if not answered:
+        raise InvalidImage(
+            "predict.no-picture",
+            "{path}: {why}",
+            path=refused[0].image,
+            why=refused[0].why,
+        )
+    return PredictReport(model=name, runtime=runtime, images=tuple(answered), refused=tuple(refused))
 
 
 def _model(
@@ -63,7 +74,7 @@ def _model(
             do="Make one: darkroom run",
             using=using,
         )
-    return _bundle_model(workspace, found.path, using)
+    return _bundle_model(workspace, found, using)
 
 
 def _bundle(workspace: Workspace, run: str | None, bundle: str | None) -> CataloguedBundle | None:
@@ -74,10 +85,13 @@ def _bundle(workspace: Workspace, run: str | None, bundle: str | None) -> Catalo
     return bundles[-1] if bundles else None
 
 
-def _bundle_model(workspace: Workspace, path: str, using: str) -> tuple[str, str, Answer]:
+def _bundle_model(workspace: Workspace, bundle: CataloguedBundle, using: str) -> tuple[str, str, Answer]:
+    from darkroom.operations.bundling import refuse_lost_folder
     from darkroom.serving import Predictor
 
-    predictor = Predictor.open(workspace.root / path, runtime=using, threads=1)
+    folder = workspace.root / bundle.path
+    refuse_lost_folder(folder, bundle.id)
+    predictor = Predictor.open(folder, runtime=using, threads=1)
 
     def answer(image: bytes) -> tuple[ModelCard, np.ndarray]:
         tensor = prepare(image, predictor.card.contract)
@@ -90,8 +104,11 @@ def _torch_model(workspace: Workspace, run: str) -> tuple[str, str, Answer]:
     from darkroom.networks.image_model import ImageModel
     from darkroom.networks.predictor import predict
     from darkroom.networks.saved import load
+    from darkroom.operations.run_making import refuse_lost_run
 
-    network, card = load(workspace.runs_folder / run / "checkpoints" / "best.safetensors")
+    found = workspace.catalogue.runs.get(run)
+    refuse_lost_run(workspace, found)
+    network, card = load(workspace.runs_folder / found.id / "checkpoints" / "best.safetensors")
     model = ImageModel.of(network, card)
 
     def answer(image: bytes) -> tuple[ModelCard, np.ndarray]:
@@ -110,11 +127,26 @@ def _newest_run(workspace: Workspace) -> str:
 def _files(images: tuple[Path, ...]) -> Iterator[Path]:
     for path in images:
         if path.is_dir():
-            yield from sorted(found for found in path.rglob("*") if found.is_file())
+            inside = sorted(
+                found for found in path.rglob("*") if found.is_file() and is_picture(found.name)
+            )
+            if not inside:
+                raise NotFound(
+                    "predict.empty-folder",
+                    "No picture in the folder {path}.",
+                    do="Name pictures, or a folder that holds some: darkroom predict photo.jpg",
+                    path=path,
+                )
+            yield from inside
         elif path.is_file():
             yield path
         else:
-            raise NotFound("predict.no-file", "No picture {path}.", path=path)
+            raise NotFound(
+                "predict.no-file",
+                "No file {path}.",
+                do="Name a picture, or a folder of pictures: darkroom predict photo.jpg",
+                path=path,
+            )
 
 
 def _predicted(path: Path, card: ModelCard, probabilities: np.ndarray) -> PredictedImage:

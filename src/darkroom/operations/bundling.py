@@ -11,8 +11,10 @@ import numpy as np
 
 from darkroom import atomic
 from darkroom.errors import NotFound
+from darkroom.operations.brief_limits import CARD_WORDS, hold_limits
 from darkroom.operations.export import ConvertReport, VerifyReport
-from darkroom.records import FrozenDict
+from darkroom.operations.run_making import refuse_lost_run
+from darkroom.records import FrozenDict, Split
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from darkroom.networks.network import Network
     from darkroom.records import ModelCard
 
-__all__ = ["make_bundle", "parity_path", "verify_bundle"]
+__all__ = ["make_bundle", "parity_path", "refuse_lost_folder", "verify_bundle"]
 
 BATCH = 256
 
@@ -46,7 +48,9 @@ def make_bundle(
     from darkroom.export.conversion import convert
     from darkroom.networks.saved import load
 
-    weights = workspace.runs_folder / workspace.catalogue.runs.get(run).id / "checkpoints/best.safetensors"
+    found = workspace.catalogue.runs.get(run)
+    refuse_lost_run(workspace, found)
+    weights = workspace.runs_folder / found.id / "checkpoints/best.safetensors"
     network, card = load(weights)
     card = _with_figures(workspace, run, card)
     name = workspace.project.project.name
@@ -98,16 +102,21 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
 
     found = workspace.catalogue.bundles.get(name) if name else _newest(workspace)
     folder = workspace.root / found.path
-    report = _compared(workspace, found.run_id, read_bundle(folder))
+    refuse_lost_folder(folder, found.id)
+    bundle = read_bundle(folder)
+    report = _compared(workspace, found.run_id, bundle)
     atomic.write_text(parity_path(workspace, found.id), report.model_dump_json(indent=1) + "\n")
     page = _deliver_page(workspace, found.id, report)
+    standings = hold_limits(workspace, found.run_id, _split(workspace, found.run_id), bundle.manifest)
+    passed = report.passes and not standings.missed
     return VerifyReport(
         bundle=found.id,
-        passed=report.passes,
+        passed=passed,
         images=report.image_count,
         rows=report.table().rows,
-        why=report.failures,
-        path=_hand_over(workspace, folder) if report.passes else "",
+        why=(*report.failures, *standings.missed),
+        unproven=standings.unproven,
+        path=_hand_over(workspace, folder) if passed else _take_back(workspace),
         page=page,
     )
 
@@ -115,6 +124,22 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
 def parity_path(workspace: Workspace, bundle: str) -> Path:
     """Returns where the parity report of a bundle is kept."""
     return workspace.bundles_folder / f"{bundle}-parity.json"
+
+
+def refuse_lost_folder(folder: Path, name: str) -> None:
+    """Refuses to work with a bundle whose folder somebody deleted.
+
+    Raises:
+        NotFound: the folder is gone.
+    """
+    if not folder.is_dir():
+        raise NotFound(
+            "bundle.folder-gone",
+            "The folder of bundle {name} is gone: {folder}.",
+            do="Make it again: darkroom run",
+            name=name,
+            folder=folder,
+        )
 
 
 def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
@@ -127,7 +152,7 @@ def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
     network, card = load(workspace.runs_folder / run / "checkpoints/best.safetensors")
     version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
     rendering = render(workspace, version)
-    split = "test" if version.counts.get("test") else "val"
+    split = _split(workspace, run)
     images = rendering.split(split)
 
     def show(done: int) -> None:
@@ -153,6 +178,12 @@ def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
     )
 
 
+def _split(workspace: Workspace, run: str) -> Split:
+    """Returns the pictures that a run's files are compared on."""
+    version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
+    return "test" if version.counts.get("test") else "val"
+
+
 def _batches(images: RenderedSplit) -> Iterator[ParityBatch]:
     from darkroom.export.parity import ParityBatch
 
@@ -176,7 +207,7 @@ def _golden(network: Network, card: ModelCard):
 
 
 def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
-    """Returns the card with the figures of the run's evaluations."""
+    """Returns the card with the figures of the run's evaluations and the brief's words of today."""
     from darkroom.evaluation import load_evaluation
 
     metrics = dict(card.metrics)
@@ -186,7 +217,15 @@ def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
         except NotFound:
             continue
         metrics |= {f"{split}.accuracy": figures.accuracy, f"{split}.macro_f1": figures.macro_f1}
-    return card.model_copy(update={"metrics": FrozenDict(metrics)})
+    brief = workspace.project.brief
+    words = {name: getattr(brief, name) for name in CARD_WORDS}
+    return card.model_copy(update={"metrics": FrozenDict(metrics), **words})
+
+
+def _take_back(workspace: Workspace) -> str:
+    """Removes a bundle that was handed over before: what lies there must have passed."""
+    shutil.rmtree(workspace.deliverables / "09-mobile" / "bundle", ignore_errors=True)
+    return ""
 
 
 def _hand_over(workspace: Workspace, folder: Path) -> str:
@@ -207,7 +246,7 @@ def _newest(workspace: Workspace):
     bundles = workspace.catalogue.bundles.list()
     if not bundles:
         raise NotFound(
-            "verify.no-bundle", "There is no bundle yet.", do="Make one: darkroom export convert"
+            "verify.no-bundle", "There is no bundle yet.", do="Make one: darkroom export convert --run RUN"
         )
     return bundles[-1]
 

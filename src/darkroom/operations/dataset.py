@@ -31,9 +31,13 @@ class FreezeReport(Result):
         """Yields the histogram and what was left out."""
         yield f"{self.dataset}: {sum(self.counts.values()):,} pictures"
         yield Table(("class", *self.splits), self.histogram)
-        for reason, count in self.left_out.items():
-            yield f"Left out, {reason}: {count:,}"
+        yield from self.notes()
         yield f"Folder: {self.path}"
+
+    def notes(self) -> Iterator[str]:
+        """Yields what was left out."""
+        for reason, count in self.left_out.items():
+            yield f"Left out of {self.dataset}, {reason}: {count:,}"
 
 
 class DatasetsReport(Result):
@@ -46,10 +50,14 @@ class DatasetsReport(Result):
         yield Table(("dataset", "task", "classes", "pictures", "tensor", "frozen"), self.rows)
 
 
-def _catalogue_state(workspace: Workspace, **_: Any) -> Mapping[str, str]:
+def _catalogue_state(workspace: Workspace, *, sources: tuple[str, ...], **_: Any) -> Mapping[str, str]:
+    """Returns what a freeze would see: the pictures that lie in the sources, and what is said of them."""
     catalogue = workspace.catalogue
+    names = sources or tuple(source.id for source in catalogue.sources.list())
+    count, digest = catalogue.locations.content(names)
     return {
-        "pictures": str(catalogue.images.count()),
+        "pictures": str(count),
+        "picture ids": digest,
         "annotations": str(catalogue.annotations.last_sequence()),
     }
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from darkroom.operation import Produced, RunRef, operation
-from darkroom.operations.run_making import LIBRARIES
+from darkroom.operations.brief_limits import brief_content
+from darkroom.operations.run_making import LIBRARIES, refuse_lost_run
 from darkroom.records import Result, Split, Table
 from darkroom.workspace import Workspace
 
@@ -40,6 +41,13 @@ class EvaluateReport(Result):
         yield self.spread
         yield f"Page: {self.path}"
 
+    def notes(self) -> Iterator[str]:
+        """Yields each run's accuracy with its interval, and their spread."""
+        for run, _, accuracy, interval, *_ in self.rows:
+            yield f"{run}: accuracy {accuracy} {interval} on {self.images:,} pictures of {self.split}"
+        if len(self.runs) > 1:
+            yield self.spread
+
 
 class CompareReport(Result):
     """Two runs on the same pictures."""
@@ -64,7 +72,7 @@ class CompareReport(Result):
         )
 
 
-@operation("model.evaluate", slow=True, stage=7, libraries=LIBRARIES)
+@operation("model.evaluate", slow=True, stage=7, inputs=brief_content, libraries=LIBRARIES)
 def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "test") -> EvaluateReport:
     """Say how good runs are on pictures that they have not seen, with intervals.
 
@@ -128,6 +136,7 @@ def _evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
     from darkroom.evaluation import evaluate_run
 
     run = workspace.catalogue.runs.get(name)
+    refuse_lost_run(workspace, run)
     version = workspace.catalogue.datasets.get(run.dataset)
     images = render(workspace, version).split(split)
 

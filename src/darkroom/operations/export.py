@@ -7,6 +7,7 @@ from typing import Literal
 
 from darkroom.bundle.inspection import BundleInspection
 from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
+from darkroom.operations.brief_limits import card_words, limits_content
 from darkroom.operations.run_making import LIBRARIES
 from darkroom.records import Result, Table
 from darkroom.workspace import Workspace
@@ -42,6 +43,8 @@ class VerifyReport(Result):
     """Format, size, agreement, largest difference, latency, verdict."""
     why: tuple[str, ...] = ()
     """Limits that are missed, in words."""
+    unproven: tuple[str, ...] = ()
+    """Limits that nothing was shown for: too few pictures, or not measured yet."""
     path: Produced = ""
     """Where the bundle was handed over."""
     page: Produced = ""
@@ -55,15 +58,20 @@ class VerifyReport(Result):
         """Yields one row per file and the verdict."""
         columns = ("format", "size", "top-1 agreement", "max difference", "latency p50", "verdict")
         yield Table(columns, self.rows, f"Compared with PyTorch on {self.images:,} pictures")
-        yield from self.why
         yield f"Page: {self.page}"
+        yield from self.notes()
+
+    def notes(self) -> Iterator[str]:
+        """Yields the verdict: where the bundle is, or why it is not handed over."""
+        yield from self.why
+        yield from self.unproven
         if self.passed:
             yield f"Bundle: {self.path}"
         else:
             yield "The bundle is not handed over: a limit is missed."
 
 
-@operation("export.convert", slow=True, stage=9, libraries=EXPORT_LIBRARIES)
+@operation("export.convert", slow=True, stage=9, inputs=card_words, libraries=EXPORT_LIBRARIES)
 def convert(
     workspace: Workspace,
     *,
@@ -85,9 +93,11 @@ def convert(
     return make_bundle(workspace, run, targets, precision, embedding=embedding)
 
 
-@operation("export.verify", slow=True, stage=9, libraries=EXPORT_LIBRARIES)
+@operation("export.verify", slow=True, stage=9, inputs=limits_content, libraries=EXPORT_LIBRARIES)
 def verify(workspace: Workspace, *, bundle: BundleRef | None = None) -> VerifyReport:
     """Compare each file with PyTorch on every test picture, and hand the bundle over if all agree.
+
+    The numbers under [brief.limits] must hold as well; a missed one ends with exit code 7.
 
     Args:
         bundle: the bundle; the newest when not given.

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from darkroom.errors import InvalidConfig
+from darkroom.errors import InvalidConfig, NotFound
 from darkroom.operation import DatasetRef, Produced, RunRef, operation
 from darkroom.operations.run_making import LIBRARIES, run_for
-from darkroom.records import Result, Table
+from darkroom.records import Interval, Result, Run, Table
 from darkroom.training import Augment, Recipe
 from darkroom.workspace import Workspace
 
@@ -56,13 +56,15 @@ class TrainReport(Result):
     """Whether a finished run with the same dataset, recipe, seed and libraries was there already."""
     best_epoch: int
     val_accuracy: float | None
+    interval: Interval | None = None
+    """Validation accuracy with its interval."""
     val_loss: float | None
     path: Produced
     """The deliverable."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the outcome."""
-        accuracy = "—" if self.val_accuracy is None else f"{self.val_accuracy:.4f}"
+        accuracy = "—" if self.val_accuracy is None else str(self.interval or self.val_accuracy)
         again = " (was there already; --again trains anew)" if self.reused else ""
         yield f"{self.run}: best epoch {self.best_epoch}, validation accuracy {accuracy}{again}"
         yield f"Page: {self.path}"
@@ -177,6 +179,7 @@ def train(
         reused=reused,
         best_epoch=int(run.metrics["best_epoch"]),
         val_accuracy=run.metrics.get("val.accuracy"),
+        interval=_interval(workspace, run),
         val_loss=run.metrics.get("val.loss"),
         path=path,
     )
@@ -211,7 +214,7 @@ def clone(
                 run.id,
                 str(run.seed),
                 f"{run.metrics['best_epoch']:.0f}",
-                _figure(run.metrics.get("val.accuracy")),
+                _figure(workspace, run),
             )
             for run in runs
         ),
@@ -243,7 +246,7 @@ def select(
 
     ranked = sorted(found, key=rank)
     return SelectReport(
-        run=ranked[0].id, by=by, rows=tuple((run.id, _figure(run.metrics.get(by))) for run in ranked)
+        run=ranked[0].id, by=by, rows=tuple((run.id, _figure(workspace, run, by)) for run in ranked)
     )
 
 
@@ -262,7 +265,7 @@ def list_runs(workspace: Workspace, *, dataset: DatasetRef | None = None) -> Run
                 run.dataset,
                 run.network,
                 str(run.seed),
-                _figure(run.metrics.get("val.accuracy")),
+                _figure(workspace, run),
                 run.created_at.strftime("%Y-%m-%d %H:%M"),
             )
             for run in workspace.catalogue.runs.list(dataset=dataset)
@@ -297,8 +300,26 @@ def preview(
     return PreviewReport(path=deliver_preview(workspace, version, augment, seed))
 
 
-def _figure(value: float | None) -> str:
-    return "—" if value is None else f"{value:.4f}"
+def _figure(workspace: Workspace, run: Run, by: str = "val.accuracy") -> str:
+    """Returns a validation figure in words; an accuracy with its interval."""
+    value = run.metrics.get(by)
+    interval = _interval(workspace, run) if by == "val.accuracy" else None
+    return "—" if value is None else str(interval or f"{value:.4f}")
+
+
+def _interval(workspace: Workspace, run: Run) -> Interval | None:
+    """Returns a run's validation accuracy with its interval, if its dataset is known."""
+    from darkroom.statistics import wilson
+
+    value, count = run.metrics.get("val.accuracy"), _val_count(workspace, run.dataset)
+    return wilson(value * count, count) if value is not None and count else None
+
+
+def _val_count(workspace: Workspace, dataset: str) -> int:
+    try:
+        return workspace.catalogue.datasets.get(dataset).counts.get("val", 0)
+    except NotFound:
+        return 0
 
 
 def _spoken_spread(found) -> str:

@@ -22,6 +22,13 @@ class PredictedImage(Fact):
     probabilities: dict[str, float]
 
 
+class RefusedFile(Fact):
+    """A file that no answer was given for."""
+
+    image: str
+    why: str
+
+
 class PredictReport(Result):
     """Answers to pictures."""
 
@@ -29,6 +36,8 @@ class PredictReport(Result):
     """File or run that answered."""
     runtime: str
     images: tuple[PredictedImage, ...]
+    refused: tuple[RefusedFile, ...] = ()
+    """Files of the folders named that are no pictures which can be read."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields each picture's label and the largest probabilities."""
@@ -36,6 +45,8 @@ class PredictReport(Result):
             ranked = sorted(found.probabilities.items(), key=lambda pair: -pair[1])[:5]
             others = "  ".join(f"{label} {share:.4f}" for label, share in ranked)
             yield f"{found.image}: {found.label}   {others}"
+        for file in self.refused:
+            yield f"{file.image}: not answered. {file.why}"
         yield f"Answered by {self.model} ({self.runtime})"
 
 

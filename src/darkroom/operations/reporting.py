@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from darkroom.operation import BundleRef, Produced, RunRef, operation
+from darkroom.operations.brief_limits import brief_content
 from darkroom.records import Result, Split, Table
 from darkroom.workspace import Workspace
 
@@ -23,10 +24,14 @@ class ReportReport(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields where it is."""
+        yield from self.notes()
+
+    def notes(self) -> Iterator[str]:
+        """Yields where it is."""
         yield f"Report: {self.path}"
 
 
-@operation("report")
+@operation("report", inputs=brief_content)
 def report(
     workspace: Workspace,
     *,

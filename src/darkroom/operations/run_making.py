@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from darkroom.errors import Cancelled, DarkroomError, InvalidConfig, Locked
+from darkroom.errors import Cancelled, DarkroomError, InvalidConfig, Locked, NotFound
 from darkroom.operation import library_versions
 from darkroom.records import DatasetVersion, Run, content_id, now
 from darkroom.training import CardFacts, Recipe, TrainOutcome
 from darkroom.workspace import Workspace
 
-__all__ = ["LIBRARIES", "run_for"]
+__all__ = ["LIBRARIES", "is_whole", "refuse_lost_run", "run_for"]
 
 LIBRARIES = ("numpy", "pillow", "torch")
 """Packages whose versions can change what a training gives."""
@@ -32,7 +33,7 @@ def run_for(
     _refuse_other_tasks(version)
     key = _key(version, recipe, seed)
     run = None if again else workspace.catalogue.runs.find(key)
-    if run is not None and run.state == "finished" and _is_whole(workspace, run):
+    if run is not None and run.state == "finished" and is_whole(workspace, run):
         return run, True
     if run is None or run.state == "finished":
         run = workspace.catalogue.runs.create(
@@ -46,8 +47,42 @@ def run_for(
                 created_at=now(),
             )
         )
+        _set_leftover_aside(workspace.runs_folder / run.id)
     with _held(workspace, run):
         return _trained(workspace, version, recipe, run), False
+
+
+def is_whole(workspace: Workspace, run: Run) -> bool:
+    """Returns whether the folder of a finished run still holds its card and its best weights."""
+    folder = workspace.runs_folder / run.id
+    return all((folder / name).is_file() for name in ("model-card.json", "checkpoints/best.safetensors"))
+
+
+def refuse_lost_run(workspace: Workspace, run: Run) -> None:
+    """Refuses to work with a run whose weights somebody deleted.
+
+    Raises:
+        NotFound: the run has no weights (any more).
+    """
+    if not is_whole(workspace, run):
+        raise NotFound(
+            "run.folder-gone",
+            "Run {run} ({state}) has no weights in {folder}.",
+            do="Train it again: darkroom run",
+            run=run.id,
+            state=run.state,
+            folder=workspace.runs_folder / run.id,
+        )
+
+
+def _set_leftover_aside(folder: Path) -> None:
+    """Renames what a lost catalogue left under the name of a new run; nothing of a person's is deleted."""
+    number = 1
+    while folder.exists():
+        place = folder.with_name(f"{folder.name}.left-{number}")
+        if not place.exists():
+            folder.rename(place)
+        number += 1
 
 
 @contextmanager
@@ -123,10 +158,6 @@ def _with_threads(recipe: Recipe, workspace: Workspace) -> Recipe:
     if recipe.threads or not workspace.settings.threads:
         return recipe
     return recipe.model_copy(update={"threads": workspace.settings.threads})
-
-
-def _is_whole(workspace: Workspace, run: Run) -> bool:
-    return (workspace.runs_folder / run.id / "model-card.json").is_file()
 
 
 def _card_facts(workspace: Workspace, version: DatasetVersion, run: Run) -> CardFacts:

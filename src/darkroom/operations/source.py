@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom.errors import NotFound
+from darkroom.errors import Invalid, NotFound
 from darkroom.operation import LocalPath, Produced, SourceRef, operation
 from darkroom.records import Result, Source, Table, now
 from darkroom.workspace import Workspace
 
-__all__ = ["add", "list_sources", "quarantine"]
+__all__ = ["add", "list_sources", "quarantine", "refuse_own_folder"]
 
 
 class AddReport(Result):
@@ -36,10 +37,19 @@ class AddReport(Result):
             f"{self.source}: {self.new:,} new, {self.unchanged:,} unchanged, {self.changed:,} changed, "
             f"{self.vanished:,} vanished"
         )
+        yield from self.notes()
+
+    def notes(self) -> Iterator[str]:
+        """Yields what needs a person."""
         if self.quarantined:
-            yield f"{self.quarantined:,} files were set aside. See: darkroom source quarantine"
+            files = "1 file was" if self.quarantined == 1 else f"{self.quarantined:,} files were"
+            yield f"{files} set aside. See: darkroom source quarantine"
         if self.conflicts:
-            yield f"{self.conflicts:,} pictures carry two different labels and wait for a decision."
+            pictures = "1 picture carries" if self.conflicts == 1 else f"{self.conflicts:,} pictures carry"
+            yield (
+                f"{pictures} two different labels and wait{'s' * (self.conflicts == 1)} for a decision; "
+                f"no dataset takes them. See: {self.path}/conflicts.csv"
+            )
 
 
 class SourcesReport(Result):
@@ -65,9 +75,26 @@ class QuarantineReport(Result):
             yield Table(("source", "file", "why"), self.rows)
 
 
+def refuse_own_folder(root: Path, folder: Path) -> None:
+    """Refuses a folder of pictures that holds the project: its deliverables would become pictures.
+
+    Raises:
+        Invalid: the project lies in the folder, or is the folder.
+    """
+    if root.resolve().is_relative_to(folder.resolve()):
+        raise Invalid(
+            "source.holds-project",
+            "{folder} holds the project {root} itself; what Darkroom writes there would become pictures.",
+            do="Make the project beside the pictures: darkroom init NAME --images FOLDER",
+            folder=folder,
+            root=root,
+        )
+
+
 def _listing(workspace: Workspace, *, folder: Path, **_: Any) -> Mapping[str, str]:
     from darkroom.sources import listing_digest
 
+    refuse_own_folder(workspace.root, folder)
     return {"files": listing_digest(_existing(folder))}
 
 
@@ -100,6 +127,7 @@ def add(
     from darkroom.sources import scan_folder
 
     place = _existing(folder)
+    refuse_own_folder(workspace.root, place)
     source = _source(workspace, place, format, mode)
     report = scan_folder(
         workspace, source, rehash=rehash, origin=origin, licence=licence, collector=collector
@@ -153,6 +181,7 @@ def _source(workspace: Workspace, folder: Path, format: str, mode: Literal["refe
 
 
 def _existing(folder: Path) -> Path:
+    folder = Path(os.path.normpath(folder))
     if not folder.is_dir():
         raise NotFound(
             "source.no-folder",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from darkroom.errors import DarkroomError
 from darkroom.operation import operations
+from darkroom.pipeline.lock import is_locked
 from darkroom.pipeline.plan import plan_stage
 from darkroom.pipeline.references import StageResults, produced_paths
 from darkroom.records import Fact, Result, StageEntry, Table
@@ -27,6 +28,8 @@ LIFE_CYCLE = (
     "deploy",
 )
 """The ten stages, from 1 on."""
+
+TRYING = LIFE_CYCLE.index("tune and try") + 1
 
 RowState = Literal["done", "stale", "missing", "not built"]
 
@@ -61,10 +64,16 @@ class Board(Result):
     labelled: int
     """Pictures with a class."""
     rows: tuple[BoardRow, ...]
+    at_work: str = ""
+    """What a `darkroom run` is doing right now; empty when none is at work."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with entries of darkroom.toml that belong to none of the ten stages."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the board."""
         yield f"{self.project}: {self.images:,} pictures, {self.labelled:,} with a class"
+        if self.at_work:
+            yield self.at_work
         rows = [
             (str(row.number), row.title, row.state, row.handed_over, row.owner, row.approval, row.why)
             for row in self.rows
@@ -75,6 +84,7 @@ class Board(Result):
             tuple(columns[place] for place in filled),
             tuple(tuple(row[place] for place in filled) for row in rows),
         )
+        yield from self.problems
 
 
 def read_board(workspace: Workspace) -> Board:
@@ -86,7 +96,20 @@ def read_board(workspace: Workspace) -> Board:
         images=catalogue.images.count(),
         labelled=catalogue.annotations.counts("class").answered,
         rows=tuple(_row(workspace, number, title, states) for number, title in enumerate(LIFE_CYCLE, 1)),
+        at_work=_at_work(workspace),
+        problems=tuple(f"{seen.name}: {seen.why}" for seen in states if seen.number is None and seen.wrong),
     )
+
+
+def _at_work(workspace: Workspace) -> str:
+    """Returns what another process is doing to this project, in words."""
+    if not is_locked(workspace):
+        return ""
+    for run in reversed(workspace.catalogue.runs.list(state="running")):
+        metrics = workspace.runs_folder / run.id / "metrics.jsonl"
+        epochs = metrics.read_bytes().count(b"\n") if metrics.is_file() else 0
+        return f"A `darkroom run` is at work: it trains {run.id}, {epochs} epochs are done."
+    return "A `darkroom run` is at work."
 
 
 class _Seen(Fact):
@@ -97,6 +120,8 @@ class _Seen(Fact):
     state: RowState
     why: str = ""
     paths: tuple[str, ...] = ()
+    wrong: bool = False
+    """Whether the entry itself is wrong."""
 
 
 def _stage_states(workspace: Workspace) -> list[_Seen]:
@@ -129,7 +154,9 @@ def _examine(workspace: Workspace, entry: StageEntry, given: StageResults) -> _S
     try:
         plan = plan_stage(workspace, entry, given)
     except DarkroomError as error:
-        return _Seen(name=entry.name, number=None, state="stale", why=str(error))
+        known = operations().get(entry.operation)
+        number = known.stage if known else None
+        return _Seen(name=entry.name, number=number, state="stale", why=error.message, wrong=True)
     results = list(plan.last.result["results"]) if plan.last else []
     if plan.state == "done":
         given.put(entry.name, plan.operation, results)
@@ -179,6 +206,8 @@ def _sum_up(workspace: Workspace, number: int, mine: list[_Seen]) -> tuple[RowSt
         return "missing", "say it under [brief] in darkroom.toml"
     if not any(operation.stage == number for operation in operations().values()):
         return "not built", ""
+    if not mine and number == TRYING:
+        return "missing", "ask it about pictures of your own: darkroom predict photo.jpg"
     if not mine:
         return "missing", "no stage of darkroom.toml does this"
     for state in ("missing", "stale"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from darkroom.errors import InvalidConfig
 from darkroom.operation import (
     Operation,
     differences,
@@ -16,14 +17,19 @@ from darkroom.operation import (
     swept,
 )
 from darkroom.operation.vocabulary import fence
+from darkroom.pipeline.reasons import spoken_reasons
 from darkroom.pipeline.references import StageResults, content_ids, resolve, still_there
-from darkroom.records import Config, StageEntry, StageRecord
-from darkroom.workspace import Workspace
+from darkroom.records import Config, StageEntry, StageRecord, validated
+from darkroom.workspace import PROJECT_FILE, Workspace
 
 __all__ = ["StagePlan", "StageState", "plan_stage"]
 
 StageState = Literal["done", "stale", "missing"]
 """done: nothing that decides the result changed; stale: something did; missing: it never ran."""
+
+
+NO_STAGES = ("init", "quickstart", "run", "status")
+"""Verbs that work on all stages."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,12 @@ def plan_stage(workspace: Workspace, entry: StageEntry, given: StageResults) -> 
         NotFound: its operation, or something that it names, does not exist.
         InvalidConfig: its request does not fit the operation.
     """
-    operation = find_operation(entry.operation)
+    operation = _stage_operation(entry)
     resolved = resolve(operation, entry.request, given)
-    as_written = tuple(operation.validate(values) for _, values in swept(resolved, entry.sweep))
+    where = f'{PROJECT_FILE}, stage "{entry.name}" ({operation.name})'
+    as_written = tuple(
+        validated(operation.request, values, where=where) for _, values in swept(resolved, entry.sweep)
+    )
     requests = tuple(_rebased(operation, request, workspace.root) for request in as_written)
     every = [
         _parts(workspace, operation, written, request)
@@ -65,6 +74,19 @@ def plan_stage(workspace: Workspace, entry: StageEntry, given: StageResults) -> 
     last = workspace.catalogue.stages.last(entry.name)
     state, why = _state(workspace, operation, parts, last)
     return StagePlan(entry, operation, requests, parts, state, why, last)
+
+
+def _stage_operation(entry: StageEntry) -> Operation:
+    """Returns the operation of a stage; the verbs that work on all stages are none."""
+    operation = find_operation(entry.operation)
+    if operation.name in NO_STAGES:
+        raise InvalidConfig(
+            "stage.not-a-stage",
+            'Stage "{stage}": {operation} works on the whole project and cannot be a stage.',
+            stage=entry.name,
+            operation=operation.name,
+        )
+    return operation
 
 
 def _parts(workspace: Workspace, operation: Operation, written: Config, request: Config) -> dict[str, Any]:
@@ -81,7 +103,7 @@ def _state(
     if last is None:
         return "missing", ("it has not run yet",)
     if last.fingerprint != fingerprint(parts):
-        return "stale", tuple(differences(last.parts, parts))
+        return "stale", spoken_reasons(differences(last.parts, parts))
     for result in last.result["results"]:
         gone = still_there(workspace, operation, result)
         if gone:

@@ -13,6 +13,7 @@ import tomlkit
 from pydantic import BaseModel
 
 from darkroom.operation import find_operation
+from darkroom.operation.docstring import as_sentence
 from darkroom.operation.vocabulary import nested_model, spoken_type
 from darkroom.records import Brief, StageEntry
 
@@ -71,7 +72,7 @@ def _fields(path: str, rows: list[Row]) -> Iterator[str]:
         model = nested_model(annotation)
         assert model is not None
         yield ""
-        yield from _comment(doc[:1].upper() + doc[1:])
+        yield from _comment(as_sentence(doc))
         yield f"[{path}.{name}]"
         yield from _fields(f"{path}.{name}", _model_rows(model, _filled(model, value)))
 
@@ -90,7 +91,7 @@ def _model_rows(model: type[BaseModel], value: BaseModel) -> list[Row]:
 
 
 def _key(name: str, annotation: Any, value: Any, doc: str) -> Iterator[str]:
-    yield from _comment(f"{doc[:1].upper()}{doc[1:]} ({spoken_type(annotation)})")
+    yield from _comment(f"{as_sentence(doc)} ({spoken_type(annotation)})")
     if value is None:
         yield f"# {name} ="
     else:

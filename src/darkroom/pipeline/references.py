@@ -7,9 +7,10 @@ from typing import Annotated, Any, get_origin
 
 from pydantic.fields import FieldInfo
 
-from darkroom.errors import InvalidConfig, NotFound, nearest
+from darkroom.errors import Damaged, InvalidConfig, NotFound, nearest
 from darkroom.operation import Operation
 from darkroom.operation.vocabulary import bare, is_produced, reference_kind, without_none
+from darkroom.operations.run_making import refuse_lost_run
 from darkroom.records import Config
 from darkroom.workspace import Workspace
 
@@ -104,6 +105,8 @@ def still_there(workspace: Workspace, operation: Operation, result: Mapping[str,
                 _content(workspace, kind, name)
             except NotFound:
                 return f"{kind} {name} was removed"
+            except Damaged:
+                return f"{kind} {name} was changed by hand"
     return ""
 
 
@@ -157,8 +160,26 @@ def _content(workspace: Workspace, kind: str, name: str) -> str:
     if kind == "source":
         return catalogue.sources.get(name).path
     if kind == "bundle":
-        return catalogue.bundles.get(name).manifest.id
+        return _bundle_content(workspace, name)
     run = catalogue.runs.get(name)
-    if not (workspace.runs_folder / run.id / "model-card.json").is_file():
-        raise NotFound("run.folder-gone", "The folder of run {name} is gone.", name=name)
+    refuse_lost_run(workspace, run)
     return run.key
+
+
+def _bundle_content(workspace: Workspace, name: str) -> str:
+    """Returns the content of a bundle whose folder still holds what was written."""
+    from darkroom.bundle.manifest import file_problem
+
+    found = workspace.catalogue.bundles.get(name)
+    for file in found.manifest.files:
+        problem = file_problem(workspace.root / found.path, file)
+        if problem:
+            raise Damaged(
+                "bundle.changed",
+                "Bundle {name} is not what was written: {file}: {problem}.",
+                do="Make it again: darkroom run",
+                name=name,
+                file=file.path,
+                problem=problem,
+            )
+    return found.manifest.id

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from darkroom import atomic
-from darkroom.errors import Cancelled, InvalidConfig, Locked
+from darkroom.errors import Cancelled, InvalidConfig
 from darkroom.operation import put
 from darkroom.operation.table import find_operation
+from darkroom.pipeline.lock import project_lock
 from darkroom.pipeline.plan import StagePlan, plan_stage
 from darkroom.pipeline.references import StageResults
 from darkroom.records import Fact, Result, StageEntry, StageRecord, Table, now
@@ -40,7 +38,7 @@ class RunReport(Result):
     missed: int = 0
     """Exit code of the stage that missed a limit, 0 when none did."""
     summary: tuple[str, ...] = ()
-    """What the last stage that ran has to say."""
+    """What the stages that ran have to say: warnings, figures with intervals, what was handed over."""
 
     @property
     def exit_code(self) -> int:
@@ -56,7 +54,12 @@ class RunReport(Result):
             )
             took = f"{stage.duration_s:.1f} s" if stage.duration_s else ""
             rows.append((stage.name, stage.operation, stage.state, took, why))
+        if not self.stages:
+            yield "darkroom.toml names no stage. Add a [[stage]], or make a project: darkroom init --help"
+            return
         yield Table(("stage", "operation", "", "took", "because"), tuple(rows))
+        if all(stage.state == "skipped" for stage in self.stages):
+            yield "Nothing changed: everything is up to date."
         yield from self.summary
 
 
@@ -82,7 +85,7 @@ def run_stages(
         Cancelled: a person stopped it; finished stages are kept.
     """
     entries = _chosen(workspace, again, until)
-    with _lock(workspace):
+    with project_lock(workspace):
         _sweep(workspace)
         return _run(workspace, entries, explain=explain, rehash=rehash, again=again)
 
@@ -97,10 +100,11 @@ def _run(
 ) -> RunReport:
     given = StageResults()
     outcomes: list[StageOutcome] = []
-    waiting = ""
+    notes: list[str] = []
     for entry in entries:
-        if waiting and _depends(entry, outcomes):
-            outcomes.append(_outcome(entry, "to do", (f"after {waiting}",)))
+        waits_for = _waits_for(entry, outcomes) if explain else ""
+        if waits_for:
+            outcomes.append(_outcome(entry, "to do", _after(workspace, entry, waits_for)))
             continue
         plan = plan_stage(workspace, _with_rehash(entry, rehash), given)
         if plan.state == "done" and entry.name not in again and not _forced(plan, rehash):
@@ -108,16 +112,16 @@ def _run(
             given.put(entry.name, plan.operation, list(plan.last.result["results"]))
             outcomes.append(_outcome(entry, "skipped", ()))
         elif explain:
-            waiting = waiting or entry.name
             outcomes.append(_outcome(entry, "to do", plan.why or ("asked for",)))
         else:
             outcome, results = _perform(workspace, plan)
             outcomes.append(outcome)
             given.put(entry.name, plan.operation, [result.model_dump(mode="json") for result in results])
+            notes += [note for result in results for note in result.notes()]
             missed = max(result.exit_code for result in results)
             if missed:
-                return RunReport(stages=tuple(outcomes), missed=missed, summary=_words(results))
-    return RunReport(stages=tuple(outcomes))
+                return RunReport(stages=tuple(outcomes), missed=missed, summary=tuple(notes))
+    return RunReport(stages=tuple(outcomes), summary=tuple(notes))
 
 
 def _perform(workspace: Workspace, plan: StagePlan) -> tuple[StageOutcome, list[Result]]:
@@ -164,26 +168,6 @@ def _sweep(workspace: Workspace) -> None:
         atomic.sweep(folder)
 
 
-@contextmanager
-def _lock(workspace: Workspace) -> Iterator[None]:
-    """Holds the project, so that two runs do not cross; the lock goes with the process."""
-    workspace.hidden.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(workspace.hidden / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise Locked(
-            "run.locked",
-            "Another `darkroom run` works on {root}.",
-            do="Wait until it ends; see how far it is: darkroom status",
-            root=workspace.root,
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _chosen(workspace: Workspace, again: tuple[str, ...], until: str | None) -> list[StageEntry]:
     entries = list(workspace.project.stage)
     names = [entry.name for entry in entries]
@@ -198,16 +182,23 @@ def _chosen(workspace: Workspace, again: tuple[str, ...], until: str | None) -> 
     return entries[: names.index(until) + 1] if until else entries
 
 
-def _depends(entry: StageEntry, outcomes: list[StageOutcome]) -> bool:
-    """Returns whether an entry takes the result of a stage that is still to do."""
-    todo = {f"@{outcome.name}" for outcome in outcomes if outcome.state == "to do"}
+def _waits_for(entry: StageEntry, outcomes: list[StageOutcome]) -> str:
+    """Returns the stage, still to do, whose result an entry takes; empty when there is none."""
+    todo = {f"@{outcome.name}": outcome.name for outcome in outcomes if outcome.state == "to do"}
     named = [
         text
         for value in entry.request.values()
         for text in (value if isinstance(value, list | tuple) else [value])
         if isinstance(text, str)
     ]
-    return any(text in todo for text in named)
+    return next((todo[text] for text in named if text in todo), "")
+
+
+def _after(workspace: Workspace, entry: StageEntry, waits_for: str) -> tuple[str, ...]:
+    """Returns why a stage that waits for another is to do: surely, or only if that gives something new."""
+    if workspace.catalogue.stages.last(entry.name) is None:
+        return (f"it has not run yet; after {waits_for}",)
+    return (f"if {waits_for} gives something new",)
 
 
 def _with_rehash(entry: StageEntry, rehash: bool) -> StageEntry:
@@ -229,7 +220,3 @@ def _outcome(
     entry: StageEntry, state: Literal["done", "skipped", "to do", "missed"], why: tuple[str, ...]
 ) -> StageOutcome:
     return StageOutcome(name=entry.name, operation=entry.operation, state=state, why=why)
-
-
-def _words(results: list[Result]) -> tuple[str, ...]:
-    return tuple(part for result in results for part in result.display() if isinstance(part, str))

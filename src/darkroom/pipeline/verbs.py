@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from darkroom.errors import Conflict, NotFound
 from darkroom.operation import LocalPath, operation
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["init", "quickstart", "run", "status"]
 
+Clones = Annotated[int, Field(ge=1, le=1000)]
+
 
 class InitReport(Result):
     """A new project."""
@@ -28,13 +33,24 @@ class InitReport(Result):
     """Its darkroom.toml."""
     pictures: int
     """Files found in the folder of pictures."""
+    classes: tuple[str, ...] = ()
+    """Classes that the folder names."""
     contract: str
     """What the pictures become."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields what was made and what comes next."""
         yield f"Made {self.project}/{self.file} for {self.pictures:,} files; they become {self.contract}."
-        yield f"Next: cd {self.project} && darkroom run"
+        if len(self.classes) > 1:
+            more = f" and {len(self.classes) - 8} more" if len(self.classes) > 8 else ""
+            yield f"{len(self.classes)} classes: {', '.join(self.classes[:8])}{more}."
+        else:
+            yield (
+                f"But a model needs two classes at least, and the folder names "
+                f"{self.classes[0] + ' alone' if self.classes else 'none'}: put the pictures into one "
+                "sub-folder per class."
+            )
+        yield f"Next: cd {shlex.quote(self.project)} && darkroom run"
 
 
 class QuickstartReport(Result):
@@ -53,7 +69,7 @@ class QuickstartReport(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields the two tables and what to do next."""
-        yield from RunReport.display(self.run)
+        yield from (part for part in self.run.display() if isinstance(part, Table))
         yield Table(("clone", "seed", "test accuracy", "95 % interval"), self.clones, "Clones")
         yield self.spread
         yield Table(
@@ -61,9 +77,11 @@ class QuickstartReport(Result):
             self.formats,
             "Formats, compared with PyTorch on every test picture",
         )
+        if self.run.missed:
+            yield from self.run.summary
         yield f"Report:  {self.report}"
         yield f"Bundle:  {self.bundle}"
-        yield f"Next:    cd {self.folder} && darkroom status"
+        yield f"Next:    cd {shlex.quote(self.folder)} && darkroom status"
         yield "         darkroom predict pictures/7/digit-0007.png"
         yield "         change something in darkroom.toml, then: darkroom run --explain"
 
@@ -75,21 +93,23 @@ def init(
     name: str,
     images: LocalPath | None = None,
     format: str | None = None,
-    clones: int = 3,
+    clones: Clones = 3,
 ) -> InitReport:
     """Make a project from a folder of pictures, with every option spelled out in darkroom.toml.
 
     Args:
         name: folder of the new project; its last part is the project's name.
-        images: folder of pictures, one sub-folder per class.
+        images: folder of pictures, one sub-folder per class; NAME/pictures when not given.
         format: how the folder says its labels; found out when not given. See the formats' page.
         clones: how many clones to train, from different seeds.
     """
+    from darkroom.formats import detect, find_format
+    from darkroom.operations.source import refuse_own_folder
     from darkroom.pipeline.defaults import guess_contract, main_job
     from darkroom.pipeline.project_file import project_text
 
     root = (workspace.root / name).resolve()
-    folder = (images or root).resolve()
+    folder = (images or root / "pictures").resolve()
     _refuse_old_project(root)
     if not folder.is_dir():
         raise NotFound(
@@ -98,11 +118,13 @@ def init(
             do="Give the folder that holds the pictures: darkroom init NAME --images FOLDER",
             folder=folder,
         )
-    contract = guess_contract(folder)
+    refuse_own_folder(root, folder)
+    found = find_format(format or detect(folder))
+    contract, classes = guess_contract(folder), found.read(folder).classes
     stages = main_job(
         root.name,
         Workspace(root).relative(folder),
-        format=format or _detected(folder),
+        format=found.name,
         contract=contract,
         recipe={},
         clones=clones,
@@ -112,6 +134,7 @@ def init(
         project=_shown(root),
         file=PROJECT_FILE,
         pictures=sum(1 for path in folder.rglob("*") if path.is_file()),
+        classes=classes,
         contract=_spoken_contract(contract),
     )
 
@@ -143,7 +166,9 @@ def status(workspace: Workspace) -> Board:
 
 
 @operation("quickstart", positional=("folder",), needs_project=False)
-def quickstart(workspace: Workspace, *, folder: str = "digits-demo", clones: int = 3) -> QuickstartReport:
+def quickstart(
+    workspace: Workspace, *, folder: str = "digits-demo", clones: Clones = 3
+) -> QuickstartReport:
     """Do the main job on 1,797 handwritten digits: from pictures to a proven bundle.
 
     Args:
@@ -178,8 +203,9 @@ def _refuse_old_project(root: Path) -> None:
         raise Conflict(
             "init.exists",
             "{root} holds a project already.",
-            do="Work on it: cd {root} && darkroom run",
+            do="Work on it: cd {quoted} && darkroom run",
             root=root,
+            quoted=shlex.quote(str(root)),
         )
 
 
@@ -187,12 +213,6 @@ def _write_project(root: Path, text: str) -> None:
     from darkroom import atomic
 
     atomic.write_text(root / PROJECT_FILE, text)
-
-
-def _detected(folder: Path) -> str:
-    from darkroom.formats import detect
-
-    return detect(folder)
 
 
 def _spoken_contract(contract: Contract) -> str:

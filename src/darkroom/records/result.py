@@ -26,6 +26,10 @@ class Result(Record):
         """What the shell exits with: 0 unless a limit is missed."""
         return 0
 
+    def notes(self) -> Iterable[str]:
+        """Yields what a person must hear even where many results are shown at once: warnings, outcomes."""
+        return ()
+
     def display(self) -> Iterable[str | Table]:
         """Yields what a person sees: lines of text and tables."""
         shown = self.model_dump(exclude={"schema_version"}, mode="json")

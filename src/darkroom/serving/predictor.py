@@ -116,7 +116,7 @@ def _choice(files: tuple[BundleFile, ...], runtime: str, folder: Path) -> Bundle
         raise NotFound(
             "predictor.no-file",
             "The bundle {folder} holds no file for {runtimes}.",
-            do="Convert the run for it: darkroom export convert",
+            do="Convert the run for it: darkroom export convert --run RUN",
             folder=folder,
             runtimes=" or ".join(one.title for one in wanted),
         )

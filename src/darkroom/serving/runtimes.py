@@ -196,7 +196,7 @@ def damaged(path: Path, reason: str) -> Damaged:
     return Damaged(
         "model.damaged",
         "Cannot run {path}: {reason}.",
-        do="Convert the run again: darkroom export convert",
+        do="Convert the run again: darkroom export convert --run RUN",
         path=path,
         reason=reason,
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from darkroom.errors import InvalidLabel
 from darkroom.networks.image_model import scale_and_shift
-from darkroom.records import Normalisation
+from darkroom.records import Normalisation, Split
 
 __all__ = ["Pixels", "RenderedSplit", "Rendering", "measure_normalisation"]
 
@@ -49,7 +49,7 @@ class RenderedSplit(Protocol):
 class Rendering(Protocol):
     """A dataset version as tensors."""
 
-    def split(self, name: str, /) -> RenderedSplit:
+    def split(self, name: Split) -> RenderedSplit:
         """Returns one split; it may be empty."""
         ...
 

@@ -12,7 +12,7 @@ import numpy as np
 from darkroom.datasets.candidates import SLOTS
 from darkroom.datasets.conflict import label_conflicts
 from darkroom.datasets.facts import ClassFacts, DatasetFacts, Histogram, Twins
-from darkroom.datasets.render import render
+from darkroom.datasets.renderer import render
 from darkroom.datasets.rendering import RenderedSplit, Rendering
 from darkroom.records import SPLITS, DatasetVersion, Image
 from darkroom.workspace import Workspace

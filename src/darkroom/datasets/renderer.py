@@ -79,7 +79,7 @@ class RenderFile(NamedTuple):
 
 
 def render_file(file: RenderFile, *, contract: Contract, max_pixels: int) -> int:
-    """Renders one picture into its place, and returns the CRC-32; called in worker processes.
+    """Renders one picture into its place, and returns its checksum; called in worker processes.
 
     Raises:
         Damaged: a blob does not hold the bytes that were put.
