@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import sys
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words after `darkroom`; the process's own when not given.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(100_000)  # importing makes many objects and no garbage; training holds few
     debug = "--debug" in words
     try:
         return _run(words)

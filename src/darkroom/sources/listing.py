@@ -13,16 +13,16 @@ __all__ = ["listing_digest"]
 
 def listing_digest(folder: Path) -> str:
     """Returns a hash over path, size and time of change of every file in a folder, in hex."""
-    digest = hashlib.sha256()
+    lines: list[str] = []
     problems: list[Problem] = []
     root = str(folder)
     for path in Tree(folder, problems):
         try:
             facts = os.stat(f"{root}/{path}")  # noqa: PTH116 (a third of the time of Path.stat)
+            lines.append(f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}")
         except OSError:
-            digest.update(f"{path}\0gone\0".encode())
-            continue
-        digest.update(f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
+            lines.append(f"{path}\0gone")
+    digest = hashlib.sha256("\0".join(lines).encode())
     for problem in problems:
         digest.update(f"{problem.path}\0{problem.error.id}\0".encode())
     return digest.hexdigest()
