@@ -20,12 +20,13 @@ from tests.engines import work
 ROOT = Path(__file__).parents[2]
 
 BUSY = """
-    import sys
+    import signal, sys
     from pathlib import Path
     from darkroom.engines import make_engine
     from darkroom.settings import Settings
     from tests.engines import work
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits "ignore"
     engine = make_engine(Settings(workers=3))
     try:
         list(engine.map(work.notes_and_sleeps, [sys.argv[1]] * 100, chunk=1))

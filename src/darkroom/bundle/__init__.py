@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from darkroom.bundle.contract_document import contract_document, contract_of
+    from darkroom.bundle.contract_json import contract_document, contract_of
     from darkroom.bundle.golden import GoldenVector, GoldenVectors
     from darkroom.bundle.inspection import BundleInspection, FileState, inspect
     from darkroom.bundle.model_file import ExtraFile, ModelFile
@@ -39,8 +39,8 @@ _WHERE = {
     "GoldenVector": "golden",
     "GoldenVectors": "golden",
     "ModelFile": "model_file",
-    "contract_document": "contract_document",
-    "contract_of": "contract_document",
+    "contract_document": "contract_json",
+    "contract_of": "contract_json",
     "inspect": "inspection",
     "read_bundle": "reader",
     "synthetic_images": "synthetic",

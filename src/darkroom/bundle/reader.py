@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from darkroom.bundle.contract_document import contract_of
+from darkroom.bundle.contract_json import contract_of
 from darkroom.bundle.golden import GoldenVectors
 from darkroom.bundle.manifest import (
     CARD,

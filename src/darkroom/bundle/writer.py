@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from darkroom.atomic import write_folder
-from darkroom.bundle.contract_document import contract_document
+from darkroom.bundle.contract_json import contract_document
 from darkroom.bundle.golden import GoldenVectors
 from darkroom.bundle.manifest import (
     CARD,

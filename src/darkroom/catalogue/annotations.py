@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from darkroom.catalogue import schema
 from darkroom.catalogue.current import (
@@ -117,7 +118,7 @@ class Annotations:
             .order_by(_current.c.kind, _current.c.answer)
         )
         with self._database.read() as connection:
-            return count_answers(tuple(row) for row in connection.execute(query))
+            return count_answers((kind, answer, count) for kind, answer, count in connection.execute(query))
 
     def rebuild_current(self) -> int:
         """Makes the view anew from the log, as it should already be; returns how many rows it has."""
@@ -167,7 +168,7 @@ def _append(connection: Connection, events: list[AnnotationEvent]) -> list[Annot
 def _insert(connection: Connection, events: list[AnnotationEvent]) -> None:
     try:
         connection.execute(sa.insert(_events), [_row_of(event) for event in events])
-    except sa.exc.IntegrityError as error:
+    except IntegrityError as error:
         if "foreign key" in str(error.orig).lower():
             raise NotFound(
                 "annotation.unknown-image",
@@ -248,7 +249,7 @@ def _row_of(event: AnnotationEvent) -> dict[str, Any]:
     }
 
 
-def _event_of(row: Mapping[str, Any]) -> AnnotationEvent:
+def _event_of(row: sa.RowMapping) -> AnnotationEvent:
     return AnnotationEvent(
         id=row["id"],
         key=row["key"],
@@ -263,7 +264,7 @@ def _event_of(row: Mapping[str, Any]) -> AnnotationEvent:
     )
 
 
-def _current_of(row: Mapping[str, Any]) -> CurrentAnnotation:
+def _current_of(row: sa.RowMapping) -> CurrentAnnotation:
     return CurrentAnnotation(
         image_id=row["image_id"],
         slot=row["slot"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -95,7 +94,7 @@ class Bundles:
             return [_bundle_of(row) for row in connection.execute(query).mappings()]
 
 
-def _bundle_of(row: Mapping[str, Any]) -> CataloguedBundle:
+def _bundle_of(row: Any) -> CataloguedBundle:
     return CataloguedBundle(
         id=row["id"],
         run_id=row["run_id"],

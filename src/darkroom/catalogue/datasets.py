@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from darkroom.catalogue import schema
 from darkroom.catalogue.database import Database, next_number, turns
@@ -128,7 +129,7 @@ class Datasets:
             with self._database.write() as connection:
                 try:
                     connection.execute(sa.insert(_members), chunk)
-                except sa.exc.IntegrityError as error:
+                except IntegrityError as error:
                     raise NotFound(
                         "dataset.unknown-member",
                         "Dataset {ref} names an image that is not in this project.",
@@ -139,13 +140,13 @@ class Datasets:
         with self._database.write() as connection:
             connection.execute(sa.delete(_members).where(_members.c.dataset == number))
 
-    def _row(self, connection: Connection, name: str, version: int | None) -> Mapping[str, Any] | None:
+    def _row(self, connection: Connection, name: str, version: int | None) -> sa.RowMapping | None:
         query = sa.select(_datasets).where(_datasets.c.name == name)
         if version is not None:
             query = query.where(_datasets.c.version == version)
         return connection.execute(query.order_by(_datasets.c.version.desc()).limit(1)).mappings().first()
 
-    def _find(self, connection: Connection, ref: str) -> Mapping[str, Any]:
+    def _find(self, connection: Connection, ref: str) -> sa.RowMapping:
         name, at, version = ref.rpartition("@") if "@" in ref else (ref, "", "")
         row = None
         if not at or version.isdecimal():
@@ -190,7 +191,7 @@ def _row_of(number: int, position: int, member: Member) -> dict[str, Any]:
     }
 
 
-def _member_of(row: Mapping[str, Any]) -> Member:
+def _member_of(row: sa.RowMapping) -> Member:
     return Member(
         image_id=row["image_id"],
         split=row["split"],

@@ -204,7 +204,7 @@ def _row_of(image: Image) -> dict[str, Any]:
     }
 
 
-def _image_of(row: Mapping[str, Any]) -> Image:
+def _image_of(row: sa.RowMapping) -> Image:
     place = None if row["latitude"] is None else (row["latitude"], row["longitude"])
     return Image(
         id=row["id"],

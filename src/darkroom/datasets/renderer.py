@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "rendering_folder"]
 
-CHUNK = 32
+CHUNK = 16
 """Pictures that a worker is given at a time."""
+
+LOOKED_UP = 128
+"""Pictures whose files are looked up at a time: few, so that workers need not wait for it."""
 
 REPORTED = 50
 """Pictures between two reports of progress."""
@@ -114,52 +117,55 @@ def _manifest_of(folder: Path, version: DatasetVersion) -> Manifest | None:
 
 
 def _write(workspace: Workspace, version: DatasetVersion, folder: Path) -> Manifest:
-    facts: list[ShardFacts] = []
     with atomic.write_folder(folder) as aside:
-        progress = _Progress(workspace, version)
-        for split in SPLITS:
-            if version.counts.get(split):
-                facts += _write_split(workspace, version, split, aside, progress)
         manifest = Manifest(
             dataset=version.id,
             contract=content_id(version.contract),
             counts=version.counts,
-            shards=tuple(facts),
+            shards=tuple(_write_splits(workspace, version, aside)),
         )
         (aside / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
     return manifest
 
 
-def _write_split(
-    workspace: Workspace, version: DatasetVersion, split: Split, aside: Path, progress: _Progress
-) -> list[ShardFacts]:
+def _write_splits(workspace: Workspace, version: DatasetVersion, aside: Path) -> list[ShardFacts]:
     from darkroom.datasets.shards import Shards
 
-    shards, waiting = Shards(aside, split, version.contract), deque[Member]()
+    splits: list[Split] = [split for split in SPLITS if version.counts.get(split)]
+    shards: dict[Split, Shards] = {split: Shards(aside, split, version.contract) for split in splits}
+    waiting, progress = deque[Member](), _Progress(workspace, version)
     reader = partial(render_file, contract=version.contract, max_pixels=workspace.settings.max_pixels)
-    files = _files(workspace, version, split, shards, waiting)
     try:
-        for result in workspace.engine.map(reader, files, chunk=CHUNK):
+        # One stream through all splits: workers do not stand still between two of them.
+        for result in workspace.engine.map(
+            reader, _files(workspace, version, shards, waiting), chunk=CHUNK
+        ):
             if isinstance(result, Failure):
                 raise _refusal(result)
-            shards.put(waiting.popleft(), result)
+            member = waiting.popleft()
+            shards[member.split].put(member, result)
             progress.step()
-        return shards.finish()
+        return [facts for one in shards.values() for facts in one.finish()]
     finally:
-        shards.close()
+        for one in shards.values():
+            one.close()
 
 
 def _files(
-    workspace: Workspace, version: DatasetVersion, split: Split, shards: Shards, waiting: deque[Member]
+    workspace: Workspace, version: DatasetVersion, shards: Mapping[Split, Shards], waiting: deque[Member]
 ) -> Iterator[RenderFile]:
-    """Yields the pictures of a split, lays out their places, and puts the members into the queue."""
-    members = workspace.catalogue.datasets.members(version.ref, split)
-    while batch := list(islice(members, shards.batch_rows)):
-        files = workspace.image_files(member.image_id for member in batch)
-        for member, place in zip(batch, shards.reserve(batch), strict=True):
-            file = files[member.image_id]
-            waiting.append(member)
-            yield RenderFile(file.image_id, file.path, file.from_blob, place)
+    """Yields all pictures, lays out their places, and puts the members into the queue."""
+    for split, of_split in shards.items():
+        members = workspace.catalogue.datasets.members(version.ref, split)
+        while batch := list(islice(members, of_split.batch_rows)):
+            places = of_split.reserve(batch)
+            for start in range(0, len(batch), LOOKED_UP):
+                part = batch[start : start + LOOKED_UP]
+                files = workspace.image_files(member.image_id for member in part)
+                for member, place in zip(part, places[start : start + LOOKED_UP], strict=True):
+                    file = files[member.image_id]
+                    waiting.append(member)
+                    yield RenderFile(file.image_id, file.path, file.from_blob, place)
 
 
 def _refusal(failure: Failure) -> Exception:

@@ -241,7 +241,7 @@ def _drawn(figure: Figure, form: Form, title: str) -> bytes:
     import matplotlib
 
     file = io.BytesIO()
-    facts: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": ["sans-serif"]}
+    facts: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": ["sans-serif"]}
     with matplotlib.rc_context(facts), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has the glyphs
         if form == "png":

@@ -74,7 +74,8 @@ def _name_tensors(model: Any) -> list[str]:
 
 
 def _attach(model: Any, name: bytes, content: bytes) -> None:
-    entry, buffer = schema.MetadataT(), schema.BufferT()
+    entry: Any = schema.MetadataT()  # the generated classes say less than they take
+    buffer: Any = schema.BufferT()
     buffer.data = np.frombuffer(content, np.uint8)
     entry.name, entry.buffer = name, len(model.buffers)
     model.buffers.append(buffer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -72,7 +72,7 @@ def _converter(profile: bytes, mode: str) -> tuple[Any, str]:
     try:
         own = ImageCms.ImageCmsProfile(BytesIO(profile))
         name = ImageCms.getProfileDescription(own).strip()
-        space = own.profile.xcolor_space
+        space = cast(Any, own.profile).xcolor_space
         if space != _SPACES[mode]:
             return None, UNUSABLE.format(why=f"it is for {space.strip()}, the pixels are {mode}")
         if _IS_SRGB.search(name):

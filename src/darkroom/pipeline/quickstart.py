@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 from darkroom import atomic
 from darkroom.errors import MissingExtra
@@ -36,7 +37,7 @@ def write_digits(folder: Path) -> int:
         ) from None
     from PIL import Image
 
-    digits = load_digits()
+    digits: Any = load_digits()
     grey = (digits.images * 255 / 16).round().astype("uint8")  # (1797, 8, 8), levels 0..16
     with atomic.write_folder(folder) as aside:
         for number, (pixels, label) in enumerate(zip(grey, digits.target, strict=True)):

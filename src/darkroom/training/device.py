@@ -6,14 +6,17 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch.utils import deterministic
+from torch.utils import deterministic as _deterministic
 
 from darkroom.errors import Unsupported
 from darkroom.settings import available_cores
 
 __all__ = ["choose_device", "default_threads", "derive_seed", "device_name", "reproducible"]
+
+deterministic: Any = _deterministic  # its attributes are made when it is imported
 
 MOST_THREADS = 8
 """More threads than this slow small batches down."""

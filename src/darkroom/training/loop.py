@@ -166,7 +166,8 @@ def _prepare(
         size=(height, width),
         classes=len(facts.labels),
         options=network_options(recipe),
-    ).to(device=device, memory_format=torch.channels_last)
+    )
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _Bench(
         recipe=recipe,
         seed=seed,
