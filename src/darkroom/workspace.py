@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import threading
 import tomllib
 from collections.abc import Callable, Iterable
@@ -217,9 +219,12 @@ class Workspace:
         changed: Path | None = None
         for location in locations:
             path = folders[location.source_id] / location.path
-            if not path.is_file():
+            try:
+                facts = os.stat(path)  # noqa: PTH116 (a third of the time of Path.stat)
+            except (FileNotFoundError, NotADirectoryError):
                 continue
-            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                continue
             as_it_was = (facts.st_size, facts.st_mtime_ns) == (location.size_bytes, location.mtime_ns)
             if as_it_was or hashlib.sha256(path.read_bytes()).hexdigest() == image_id:
                 return ImageFile(image_id, str(path), facts.st_size, facts.st_mtime_ns, False)

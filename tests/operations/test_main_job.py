@@ -73,8 +73,8 @@ def test_all_stages_run_and_hand_over(made):
         "04-dataset/train",
         "04-dataset/dataset.html",
         "05-model/model.html",
-        "06-training/training.html",
-        "07-evaluation/test.html",
+        "06-training/r-1-r-2.html",
+        "07-evaluation/r-1-r-2-test.html",
         "09-mobile/bundle",
         "09-mobile/parity.html",
     } <= there

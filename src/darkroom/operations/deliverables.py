@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom import atomic
 from darkroom.errors import DarkroomError
-from darkroom.records import DatasetVersion, Run
+from darkroom.records import DatasetVersion, Run, content_id
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ __all__ = [
     "deliver_parity",
     "deliver_preview",
     "deliver_training",
+    "evaluation_page_of",
     "thumbnails",
     "trained_clones",
+    "training_page_of",
 ]
 
 THUMBNAIL_PX = 160
@@ -97,12 +99,20 @@ def deliver_training(workspace: Workspace, runs: list[Run]) -> str:
         preview=_read(first / "augmentation.png"),
         environment=json.loads((first / "environment.json").read_text("utf-8")),
     )
-    place = workspace.deliverables / "06-training"
-    with atomic.write_folder(place) as aside:
-        (aside / "training.html").write_bytes(page)
-        for run in runs:
-            _copy_run(workspace.runs_folder / run.id, aside / run.id)
-    return workspace.relative(place)
+    for run in runs:
+        with atomic.write_folder(workspace.deliverables / "06-training" / run.id) as aside:
+            _copy_run(workspace.runs_folder / run.id, aside)
+    return _write(workspace, training_page_of([run.id for run in runs]), page)
+
+
+def training_page_of(runs: Sequence[str]) -> str:
+    """Returns the place of the page of some trainings, inside the deliverables."""
+    return f"06-training/{_listed(runs)}.html"
+
+
+def evaluation_page_of(runs: Sequence[str], split: str) -> str:
+    """Returns the place of the page of some evaluations, inside the deliverables."""
+    return f"07-evaluation/{_listed(runs)}-{split}.html"
 
 
 def deliver_evaluation(workspace: Workspace, evaluations: list[Evaluation], clones: ClonesSummary) -> str:
@@ -121,8 +131,10 @@ def deliver_evaluation(workspace: Workspace, evaluations: list[Evaluation], clon
         "clones": clones.model_dump(mode="json"),
         "runs": [one.model_dump(mode="json") for one in evaluations],
     }
-    _write(workspace, f"07-evaluation/{split}.json", (json.dumps(figures, indent=1) + "\n").encode())
-    return _write(workspace, f"07-evaluation/{split}.html", page)
+    place = evaluation_page_of([one.source.run for one in evaluations], split)
+    figures_place = place.removesuffix(".html") + ".json"
+    _write(workspace, figures_place, (json.dumps(figures, indent=1) + "\n").encode())
+    return _write(workspace, place, page)
 
 
 def deliver_parity(workspace: Workspace, bundle: str, report: ParityReport) -> str:
@@ -186,8 +198,13 @@ def thumbnails(workspace: Workspace, image_ids: Iterable[str], *, most: int = 96
     return found
 
 
+def _listed(runs: Sequence[str]) -> str:
+    """Returns runs as a file name that says which they are: "r-1-r-2-r-3"."""
+    named = "-".join(runs)
+    return named if len(named) <= 100 else f"{runs[0]}-and-{len(runs) - 1}-more-{content_id(runs)[:8]}"
+
+
 def _copy_run(folder: Path, place: Path) -> None:
-    place.mkdir()
     for name in ("metrics.jsonl", "config.toml", "model-card.json", "checkpoints/best.safetensors"):
         if (folder / name).is_file():
             (place / Path(name).name).write_bytes((folder / name).read_bytes())

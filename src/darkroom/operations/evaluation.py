@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from darkroom.records import Result, Split, Table
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
-    from darkroom.evaluation import Evaluation
+    from darkroom.evaluation import ClonesSummary, Evaluation
 
 __all__ = ["compare", "evaluate"]
 
@@ -91,7 +92,7 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
         split=split,
         images=evaluations[0].figures.count,
         rows=tuple(_row(one) for one in evaluations),
-        spread=spoken_spread(clones.accuracy.mean, clones.accuracy.sd, len(runs), clones.churn),
+        spread=_spoken_spread(clones, alike=_same_recipe(workspace, runs)),
         path=deliver_evaluation(workspace, evaluations, clones),
     )
 
@@ -123,12 +124,26 @@ def compare(workspace: Workspace, *, first: RunRef, second: RunRef, split: Split
     )
 
 
-def spoken_spread(mean: float, sd: float | None, count: int, churn: float | None) -> str:
-    """Returns the spread of accuracy over clones in words."""
-    if sd is None:
-        return f"One clone, accuracy {mean:.4f}; how much chance decides is unknown: train clones."
-    differing = "" if churn is None else f"; two clones differ on {churn:.1%} of the pictures"
-    return f"Accuracy over {count} clones: mean {mean:.4f}, sd {sd:.4f}{differing}."
+def _spoken_spread(clones: ClonesSummary, *, alike: bool) -> str:
+    """Returns the spread of accuracy in words; only runs of one recipe are clones."""
+    accuracy, count = clones.accuracy, len(clones.runs)
+    if accuracy.sd is None:
+        return f"One clone, accuracy {accuracy.mean:.4f}; how much chance decides is unknown: train clones."
+    differing = (
+        "" if clones.churn is None else f"; two of them differ on {clones.churn:.1%} of the pictures"
+    )
+    if not alike:
+        return (
+            f"{count} runs of different recipes, accuracy from {accuracy.min:.4f} to {accuracy.max:.4f}"
+            f"{differing}. Compare two of them: darkroom model compare"
+        )
+    return f"Accuracy over {count} clones: mean {accuracy.mean:.4f}, sd {accuracy.sd:.4f}{differing}."
+
+
+def _same_recipe(workspace: Workspace, runs: tuple[str, ...]) -> bool:
+    configs = [(workspace.runs_folder / run / "config.toml").read_text("utf-8") for run in runs]
+    recipes = [tomllib.loads(config)["recipe"] for config in configs]
+    return all(recipe == recipes[0] for recipe in recipes)
 
 
 def _evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:

@@ -67,7 +67,7 @@ def report(
         clones=summarise(evaluations, [load_predictions(folder, split) for folder in folders]),
         parity=ParityReport.model_validate_json(parity.read_bytes()) if parity else None,
         chosen=catalogue.bundles.get(bundle).run_id if bundle else "",
-        links=tuple(_links(workspace)),
+        links=tuple(_links(workspace, runs, split)),
         next_steps=tuple(NextStep(*step) for step in NEXT_STEPS),
     )
     path = workspace.deliverables / "report.html"
@@ -85,16 +85,19 @@ PAGES = (
     ("03-raw/", "Pictures", "where they came from, and what was set aside"),
     ("04-dataset/dataset.html", "Dataset", "classes, splits, examples"),
     ("05-model/model.html", "Network", "its layers and facts"),
-    ("06-training/training.html", "Training", "curves, recipe, machine"),
-    ("07-evaluation/test.html", "Evaluation", "figures with intervals, confusion, worst mistakes"),
+    ("{training}", "Training", "curves, recipe, machine"),
+    ("{evaluation}", "Evaluation", "figures with intervals, confusion, worst mistakes"),
     ("09-mobile/parity.html", "Parity", "how the files compare with PyTorch"),
     ("09-mobile/bundle/README.txt", "Bundle", "what goes into the app"),
 )
 
 
-def _links(workspace: Workspace) -> Iterator[Link]:
+def _links(workspace: Workspace, runs: tuple[str, ...], split: str) -> Iterator[Link]:
     from darkroom.documents import Link
+    from darkroom.operations.deliverables import evaluation_page_of, training_page_of
 
-    for place, title, summary in PAGES:
+    pages = {"training": training_page_of(runs), "evaluation": evaluation_page_of(runs, split)}
+    for pattern, title, summary in PAGES:
+        place = pattern.format(**pages)
         if (workspace.deliverables / place).exists():
             yield Link(place, title, summary)
