@@ -153,13 +153,15 @@ class _Worker:
     def end(self) -> int:
         """Closes the line, waits for the process and returns its exit code."""
         self._line.close()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         try:
+            # Standard input stays open until then: its end would make up an exit code of its own.
             return self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+        finally:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
 
 
 def _pickled(items: Sequence[Any]) -> bytes:
