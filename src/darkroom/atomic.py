@@ -16,7 +16,7 @@ from pathlib import Path
 
 from darkroom.errors import StorageFailed
 
-__all__ = ["scratch_folder", "sweep", "write_bytes", "write_folder", "write_text"]
+__all__ = ["scratch_folder", "start_of_machine", "sweep", "write_bytes", "write_folder", "write_text"]
 
 ASIDE = ".aside-"
 
@@ -47,8 +47,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def write_folder(path: Path) -> Iterator[Path]:
+def write_folder(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Gives an empty folder to fill; it takes the place of `path` when the block ends well.
+
+    Args:
+        path: the folder.
+        lasting: wait until the disk holds it, so that it outlasts a power cut; not needed for what can
+            be made again and is checked after the machine's next start.
 
     Raises:
         StorageFailed: the disk is full or refuses; `path` is as it was before.
@@ -57,7 +62,8 @@ def write_folder(path: Path) -> Iterator[Path]:
     try:
         aside.mkdir(parents=True)
         yield aside
-        _flush_tree(aside)
+        if lasting:
+            _flush_tree(aside)
         _put_in_place(aside, path)
     except OSError as error:
         raise _failed(path, error) from error
@@ -75,6 +81,14 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def start_of_machine() -> str:
+    """Returns an id that is another one after each start of the machine; "" where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:

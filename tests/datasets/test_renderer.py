@@ -214,6 +214,33 @@ def test_a_copied_rendering_is_whole_by_its_checksums(frozen) -> None:
     assert {path: path.stat().st_ino for path in folder.iterdir()} == files
 
 
+def test_after_another_start_of_the_machine_checksums_decide_once(frozen, monkeypatch) -> None:
+    workspace, version = frozen
+    folder = render(workspace, version).folder
+    monkeypatch.setattr("darkroom.atomic.start_of_machine", lambda: "another start")
+    looked: list[Path] = []
+    whole = shards_module.checksum
+    monkeypatch.setattr(shards_module, "checksum", lambda path: looked.append(path) or whole(path))
+    render(workspace, version)
+    assert sorted(looked) == sorted(folder.glob("*.arrow"))
+    render(workspace, version)
+    assert len(looked) == len(list(folder.glob("*.arrow")))
+
+
+def test_pixels_that_a_power_cut_took_are_noticed_and_made_anew(frozen, monkeypatch) -> None:
+    workspace, version = frozen
+    rendering = render(workspace, version)
+    before = all_pixels(rendering.split("train"))
+    path = next(rendering.folder.glob("train-*.arrow"))
+    facts, data = path.stat(), bytearray(path.read_bytes())
+    place = data.index(before[0].tobytes())
+    data[place : place + before[0].size] = bytes(before[0].size)
+    path.write_bytes(data)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # size and time are those that were noted
+    monkeypatch.setattr("darkroom.atomic.start_of_machine", lambda: "another start")
+    assert np.array_equal(all_pixels(render(workspace, version).split("train")), before)
+
+
 def test_a_picture_that_vanished_is_named_and_nothing_is_left(frozen, tmp_path: Path) -> None:
     workspace, version = frozen
     (tmp_path / "pictures" / "cat" / "3.png").unlink()

@@ -18,6 +18,7 @@ __all__ = ["Locations", "put_locations"]
 _IDS = 1000  # ids in one query
 
 _locations = schema.locations
+_FIELDS = tuple(Location.model_fields)
 
 
 class Locations:
@@ -62,10 +63,13 @@ class Locations:
         found: dict[str, list[Location]] = {}
         with self._database.read() as connection:
             for chunk in chunks(dict.fromkeys(image_ids), _IDS):
-                query = sa.select(_locations).where(_locations.c.image_id.in_(chunk))
-                order = query.order_by(_locations.c.image_id, _locations.c.source_id, _locations.c.path)
-                for row in connection.execute(order).mappings():
-                    found.setdefault(row["image_id"], []).append(_location_of(row))
+                query = sa.select(*(_locations.c[name] for name in _FIELDS))
+                order = query.where(_locations.c.image_id.in_(chunk)).order_by(
+                    _locations.c.image_id, _locations.c.source_id, _locations.c.path
+                )
+                for row in connection.execute(order).all():
+                    place = Location.model_construct(**dict(zip(_FIELDS, row, strict=True)))
+                    found.setdefault(place.image_id, []).append(place)
         return found
 
     def remove(self, source_id: str, paths: Iterable[str]) -> int:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from darkroom import atomic
 from darkroom.errors import Damaged
 from darkroom.records import Fact, FrozenMap, Record
 
-__all__ = ["MANIFEST_FILE", "Manifest", "ShardFacts", "read_manifest"]
+__all__ = ["MANIFEST_FILE", "Manifest", "ShardFacts", "read_manifest", "write_manifest"]
 
 MANIFEST_FILE = "manifest.json"
 
@@ -42,6 +43,9 @@ class Manifest(Record):
     """Pictures per split."""
     shards: tuple[ShardFacts, ...]
     """Its files, in order."""
+    start: str = ""
+    """Start of the machine since which size and time of change vouch for the files: pixels are left to
+    the system to write, and after a power cut only checksums know. Empty: the disk was waited for."""
 
     def of_split(self, split: str) -> list[ShardFacts]:
         """Returns the files of one split, in order."""
@@ -69,12 +73,27 @@ def read_manifest(
         dict(counts),
     )
     rows = {split: sum(shard.rows for shard in manifest.of_split(split)) for split in counts}
-    if not right or rows != dict(counts) or not all(_is_whole(folder, shard) for shard in manifest.shards):
+    known = manifest.start in ("", atomic.start_of_machine())
+    if not right or rows != dict(counts):
         return None
+    if not all(_is_whole(folder, shard, known=known) for shard in manifest.shards):
+        return None
+    return manifest if known else _vouched_for(folder, manifest)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest of a rendering, the last of its files."""
+    atomic.write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1))
+
+
+def _vouched_for(folder: Path, manifest: Manifest) -> Manifest:
+    """Notes that the checksums were right since this start of the machine."""
+    manifest = manifest.model_copy(update={"start": atomic.start_of_machine()})
+    write_manifest(folder, manifest)
     return manifest
 
 
-def _is_whole(folder: Path, shard: ShardFacts) -> bool:
+def _is_whole(folder: Path, shard: ShardFacts, *, known: bool) -> bool:
     path = folder / shard.file
     try:
         facts = path.stat()
@@ -82,7 +101,7 @@ def _is_whole(folder: Path, shard: ShardFacts) -> bool:
         return False
     if facts.st_size != shard.size_bytes:
         return False
-    return facts.st_mtime_ns == shard.mtime_ns or _has_checksum(path, shard.checksum)
+    return (known and facts.st_mtime_ns == shard.mtime_ns) or _has_checksum(path, shard.checksum)
 
 
 def _has_checksum(path: Path, wanted: int) -> bool:

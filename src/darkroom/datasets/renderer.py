@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from filelock import FileLock
 
 from darkroom import atomic
-from darkroom.datasets.manifest import MANIFEST_FILE, Manifest, ShardFacts, read_manifest
+from darkroom.datasets.manifest import Manifest, ShardFacts, read_manifest, write_manifest
 from darkroom.engines import Failure
 from darkroom.errors import Damaged, Unsupported
 from darkroom.records import SPLITS, Contract, DatasetVersion, Member, Split, content_id
@@ -117,14 +117,16 @@ def _manifest_of(folder: Path, version: DatasetVersion) -> Manifest | None:
 
 
 def _write(workspace: Workspace, version: DatasetVersion, folder: Path) -> Manifest:
-    with atomic.write_folder(folder) as aside:
+    start = atomic.start_of_machine()
+    with atomic.write_folder(folder, lasting=not start) as aside:
         manifest = Manifest(
             dataset=version.id,
             contract=content_id(version.contract),
             counts=version.counts,
             shards=tuple(_write_splits(workspace, version, aside)),
+            start=start,
         )
-        (aside / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
+        write_manifest(aside, manifest)
     return manifest
 
 

@@ -10,7 +10,6 @@ import mmap
 import os
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,9 +30,6 @@ BATCH_ROWS = 4096
 
 SHARD_BYTES = 1 << 30
 """Pixels of one file."""
-
-FLUSH_BYTES = 32 << 20
-"""Pixels after which the disk is asked to keep what it was given."""
 
 _64_BITS = (1 << 64) - 1
 _FACTOR = 0x9E3779B97F4A7C15  # odd, near 2⁶⁴ divided by the golden ratio: Knuth, TAOCP 3, 6.4
@@ -91,8 +87,6 @@ class Shards:
         self._files: list[_File] = []
         self._rows_put = 0  # in the file that is being filled, which lags behind the one being laid out
         self._filling = 0
-        # The disk works while pictures are rendered; flushing all at the end would keep everybody waiting.
-        self._flusher = ThreadPoolExecutor(1, "darkroom-flush")
 
     def reserve(self, members: Sequence[Member]) -> list[Place]:
         """Writes the texts of the next pictures, at most `batch_rows`; returns their places."""
@@ -113,8 +107,6 @@ class Shards:
         file = self._files[self._filling]
         file.checksum = _row_checksum(file.checksum, member.image_id, member.label, member.group, checksum)
         self._rows_put += 1
-        if self._rows_put * self._row_bytes % FLUSH_BYTES < self._row_bytes:
-            self._flusher.submit(_flush, file.path)
 
     def finish(self) -> list[ShardFacts]:
         """Ends the last file; returns the facts of all. Every picture must have been put."""
@@ -123,7 +115,6 @@ class Shards:
 
     def close(self) -> None:
         """Closes the file that is open."""
-        self._flusher.shutdown(cancel_futures=True)
         if self._files:
             self._files[-1].close()
 
@@ -189,11 +180,6 @@ def pixels_of(batch: pa.RecordBatch) -> np.ndarray:
     return np.frombuffer(column.buffers()[1], np.uint8, batch.num_rows * column.type.byte_width).reshape(
         batch.num_rows, -1
     )
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _row_checksum(before: int, image_id: str, label: str, group: str | None, pixels: int) -> int:
