@@ -1,0 +1,1 @@
+"""An image's features, computed once and kept for whoever asks again."""
