@@ -1,28 +1,47 @@
-"""Write a file or a folder so that it is there whole or not at all, whatever stops the process.
+"""Write a file or a folder, or take it away, so that it is there whole or not at all.
 
-Both write aside, in the same folder, flush to the disk and rename. What a killed process left behind
-starts with `.aside-` and is swept away by `sweep`.
+Whatever stops the process: both are written aside, in the same folder, flushed to the disk and renamed; a
+folder that goes is renamed first. What a killed process left behind starts with `.aside-` and is swept away
+by `sweep`. A folder that somebody reads can be held, and is then not taken away.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from darkroom.errors import StorageFailed
 
-__all__ = ["scratch_folder", "start_of_machine", "sweep", "write_bytes", "write_folder", "write_text"]
+__all__ = [
+    "Hold",
+    "is_held",
+    "leftovers",
+    "remove",
+    "scratch_folder",
+    "start_of_machine",
+    "sweep",
+    "write_bytes",
+    "write_folder",
+    "write_text",
+]
 
 ASIDE = ".aside-"
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Writes one file; a reader sees the old content or the new, never a part.
+
+    Args:
+        path: the file.
+        data: its content.
+        mode: rights of the file before the umask takes some; 0o600 for what only its user may read.
 
     Raises:
         StorageFailed: the disk is full or refuses; nothing of the new content is left.
@@ -30,7 +49,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     aside = _aside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -41,9 +60,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise _failed(path, error) from error
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:
     """Writes one UTF-8 text file as `write_bytes` does."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), mode=mode)
 
 
 @contextmanager
@@ -91,6 +110,66 @@ def start_of_machine() -> str:
         return ""
 
 
+class Hold:
+    """Holds a folder while it is read: `remove` leaves it alone until this object goes.
+
+    The operating system lets go when the process ends, however that happens.
+
+    Args:
+        folder: what is read.
+
+    Raises:
+        FileNotFoundError: it is not there, or is being taken away.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        handle = os.open(folder, os.O_RDONLY)
+        weakref.finalize(self, os.close, handle)
+        if not _locked(handle, fcntl.LOCK_SH) or not _is_still(folder, handle):
+            raise FileNotFoundError(f"{folder} is being taken away")
+
+
+def is_held(folder: Path) -> bool:
+    """Says whether anybody holds a folder right now."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return not _locked(handle, fcntl.LOCK_EX)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> bool:
+    """Takes a file or a folder away, at once or not at all; of a link the link alone.
+
+    Returns:
+        Whether it is gone; False for a folder that somebody holds.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return True
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if not _locked(handle, fcntl.LOCK_EX) or not _is_still(path, handle):
+            return False
+        aside = _aside(path)
+        path.rename(aside)
+    finally:
+        os.close(handle)
+    shutil.rmtree(aside)
+    return True
+
+
+def leftovers(folder: Path, *, older_than_s: float = 3600.0) -> list[Path]:
+    """Returns what others left aside directly in a folder, and nobody works on any more."""
+    return [left for left in sorted(folder.glob(f"{ASIDE}*")) if not _in_use(left, older_than_s)]
+
+
 def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:
     """Removes what others left aside directly in `folder`; returns how many things.
 
@@ -100,10 +179,8 @@ def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:
             goes at any age.
     """
     swept = 0
-    for left in folder.glob(f"{ASIDE}*"):
-        if _in_use(left, older_than_s):
-            continue
-        if left.is_dir():
+    for left in leftovers(folder, older_than_s=older_than_s):
+        if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
@@ -111,9 +188,27 @@ def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:
     return swept
 
 
+def _locked(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nobody can hold anything there
+        return True
+    return True
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    try:
+        there, held = path.stat(), os.fstat(handle)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
+
 def _in_use(left: Path, older_than_s: float) -> bool:
     try:
-        young = time.time() - left.stat().st_mtime < older_than_s
+        young = time.time() - left.lstat().st_mtime < older_than_s
     except FileNotFoundError:
         return False
     return young and _lives(left.name.removeprefix(ASIDE).partition("-")[0])

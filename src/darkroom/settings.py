@@ -13,7 +13,7 @@ from typing import Any
 
 from darkroom.errors import InvalidConfig
 
-__all__ = ["Settings", "available_cores"]
+__all__ = ["Settings", "available_cores", "memory_bytes"]
 
 
 def _setting(default: Any, help: str) -> Any:
@@ -34,7 +34,25 @@ class Settings:
         100_000_000, "Pictures with more pixels than this are refused before they are decoded."
     )
     max_file_bytes: int = _setting(256_000_000, "Picture files larger than this are refused unread.")
+    weights: str = _setting(
+        "", "Files and folders with pretrained weights, parted as in PATH, beside the project's weights/."
+    )
     keep_place: bool = _setting(False, "Keep the place that a camera wrote into a picture.")
+    jobs_at_once: int = _setting(1, "Jobs that run at a time; the others wait in order.")
+    job_grace_s: int = _setting(20, "Seconds that a job has to stop by itself before it is ended.")
+    server_roots: str = _setting(
+        "",
+        "Folders, parted by colons, in which requests to the server may name files, beside the project.",
+    )
+    server_user_code: bool = _setting(
+        False, "Requests to the server may name Python files, which then run."
+    )
+    server_names: str = _setting(
+        "", "Further names, parted by commas, by which the server may be called; needed behind a proxy."
+    )
+    server_upload_bytes: int = _setting(
+        4_000_000_000, "Uploads that the server keeps, all together; older than a day they go at its start."
+    )
     progress: bool = _setting(True, "Draw progress bars on a terminal.")
 
     @classmethod
@@ -68,6 +86,14 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """Returns how much memory this machine has; a large number where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 62
 
 
 def _value(name: str, default: object, text: str) -> object:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from darkroom.errors import Damaged, InvalidConfig, NotFound
+from darkroom.errors import Damaged, InvalidConfig, NotFound, StorageFailed
 from darkroom.records import Location, ProjectFile, Source, validated
 from darkroom.settings import Settings
 
@@ -38,6 +38,8 @@ class Progress(NamedTuple):
     """"images", "batches", …"""
     metrics: dict[str, float]
     """Figures to show beside the bar."""
+    lines: tuple[str, ...] = ()
+    """Said at once and as they are, instead of a bar."""
 
 
 class ImageFile(NamedTuple):
@@ -109,14 +111,34 @@ class Workspace:
         return self.hidden / "renderings"
 
     @property
+    def features_folder(self) -> Path:
+        """Features of pictures by network, weights and contract; a cache."""
+        return self.hidden / "features"
+
+    @property
     def runs_folder(self) -> Path:
         """One folder per run."""
         return self.hidden / "runs"
 
     @property
+    def jobs_folder(self) -> Path:
+        """One folder per job."""
+        return self.hidden / "jobs"
+
+    @property
     def bundles_folder(self) -> Path:
         """One folder per bundle."""
         return self.hidden / "bundles"
+
+    @property
+    def uploads_folder(self) -> Path:
+        """What people handed to the server; kept for a day."""
+        return self.hidden / "uploads"
+
+    @property
+    def run_lock(self) -> Path:
+        """The lock of whoever works on the whole project: `darkroom run`, cleaning, forgetting."""
+        return self.hidden / "run.lock"
 
     @property
     def deliverables(self) -> Path:
@@ -143,7 +165,16 @@ class Workspace:
         """What the project knows; made when it is first asked for."""
         from darkroom.catalogue import Catalogue
 
-        self.hidden.mkdir(parents=True, exist_ok=True)
+        try:
+            self.hidden.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(
+                "project.not-writable",
+                "The project {root} has no catalogue yet, and none can be made: {reason}.",
+                do="Give this user the right to write the folder, or copy the project elsewhere.",
+                root=self.root,
+                reason=error.strerror or error,
+            ) from None
         url = self.settings.database_url or f"sqlite:///{self.hidden / 'catalogue.db'}"
         return Catalogue.open(url, create=True)
 
@@ -179,6 +210,22 @@ class Workspace:
         """Tells the face that listens how far something is."""
         if self.listener is not None:
             self.listener(Progress(what, done, total, unit, metrics))
+
+    def tell(self, *lines: str) -> None:
+        """Tells the face that listens something that a person must hear while the operation works."""
+        if self.listener is not None:
+            self.listener(Progress("", 0, None, "", {}, lines))
+
+    def again(self) -> Workspace:
+        """Returns the same project for another call beside this one.
+
+        The two share catalogue, blobs and engine; darkroom.toml is read anew. Listener and stop are own.
+        Only the first one is closed.
+        """
+        other = Workspace(self.root, settings=self.settings)
+        shared = {"catalogue": self.catalogue, "blobs": self.blobs, "engine": self.engine}
+        other.__dict__.update(shared)
+        return other
 
     def relative(self, path: Path) -> str:
         """Returns a path as the project stores it: relative to the project, with forward slashes."""
@@ -236,6 +283,13 @@ class Workspace:
     def _unreadable(
         self, image_id: str, changed: Path | None, locations: list[Location]
     ) -> Damaged | NotFound:
+        if self.catalogue.forgotten.find([image_id]):
+            return NotFound(
+                "image.being-forgotten",
+                "Picture {image_id} is being forgotten: its bytes are gone, and its rows are not yet.",
+                do="Finish it: darkroom image forget {image_id}",
+                image_id=image_id,
+            )
         if changed is not None:
             return Damaged(
                 "image.changed",

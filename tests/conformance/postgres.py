@@ -54,8 +54,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Starts a server and stops it at the end; skips where none can run."""
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Starts a server and stops it at the end; skips where none can run.
+
+    Args:
+        durable: wait for the disk at each commit, as a team's server does; tests need not.
+    """
     pytest.importorskip("psycopg", reason="the package psycopg is not installed")
     home = Path(tempfile.mkdtemp(prefix="dr-pg-"))
     process: subprocess.Popen[Any] | None = None
@@ -64,7 +68,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         binaries = _binaries(home, identity)
         data = home / "data"
         _make_cluster(binaries, data, identity)
-        process = _start(binaries, data, home, identity)
+        process = _start(binaries, data, home, identity, durable=durable)
         server = PostgresServer(home)
         _wait(server, process, home)
         yield server
@@ -146,9 +150,12 @@ def _make_cluster(binaries: Path, data: Path, identity: dict[str, Any]) -> None:
         pytest.skip(f"PostgreSQL's initdb does not run here: {made.stderr.strip()[-500:]}")
 
 
-def _start(binaries: Path, data: Path, sockets: Path, identity: dict[str, Any]) -> subprocess.Popen[Any]:
+def _start(
+    binaries: Path, data: Path, sockets: Path, identity: dict[str, Any], *, durable: bool
+) -> subprocess.Popen[Any]:
     # No port: only a socket in our own folder. Without fsync: these data need not outlive the machine.
-    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}", "-c", "fsync=off"]
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
+    options += ["-c", f"fsync={'on' if durable else 'off'}"]
     options += ["-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "max_wal_size=256MB"]
     with (sockets / "log").open("wb") as log:
         return subprocess.Popen(

@@ -19,7 +19,7 @@ from darkroom.export.reference import TorchReference
 from darkroom.networks.saved import save
 from darkroom.serving import RUNTIMES, open_session
 from tests.export import models
-from tests.export.models import FAULTS, Trained
+from tests.export.models import FAULTS, KINDS, Trained
 from tests.tree import ROOT
 
 TARGETS = tuple(EXPORTERS)
@@ -37,6 +37,12 @@ def stripes() -> Trained:
 
 
 @pytest.fixture(scope="module")
+def kinds() -> dict[str, Trained]:
+    """A model for each normalisation beside mean-std."""
+    return {kind: models.normalised(kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
 def files(colours: Trained, tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Files with the embedding."""
     folder = tmp_path_factory.mktemp("converted")
@@ -47,13 +53,21 @@ def files(colours: Trained, tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture(scope="module")
 def planted(
-    colours: Trained, stripes: Trained, tmp_path_factory: pytest.TempPathFactory
+    colours: Trained,
+    stripes: Trained,
+    kinds: dict[str, Trained],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Path]:
-    """Per target a folder with a sound file, a grey one, and one per fault; converters need children."""
+    """Per target a folder with a sound file, a grey one, and one per normalisation and fault.
+
+    Converters need children.
+    """
     folders = {target: tmp_path_factory.mktemp(target) for target in TARGETS}
     weights = tmp_path_factory.mktemp("weights")
     save(weights / "colours", colours.network, colours.card)
     save(weights / "grey", stripes.network, stripes.card)
+    for kind, trained in kinds.items():
+        save(weights / kind, trained.network, trained.card)
     command = [sys.executable, "-W", "ignore", "-m", "tests.export.models"]
     children = [
         subprocess.Popen(
@@ -109,6 +123,19 @@ def test_a_grey_model_that_is_higher_than_wide_answers_as_pytorch_does(
     assert found.failures == ()
     assert found.max_abs <= 1e-4
     assert found.embedding_max_abs is None, "an embedding that was not asked for is not in the file"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_each_normalisation_is_inside_the_file(
+    kinds: dict[str, Trained], planted: dict[str, Path], target: str, kind: str
+) -> None:
+    path = planted[target] / f"{kind}{EXPORTERS[target].suffix}"
+    found = compared(kinds[kind], path, target)
+    assert found.failures == ()
+    assert (found.agreement, found.max_abs <= 1e-4) == (1.0, True)
+    assert found.accuracy > 0.9, "the model must have learnt something, or agreement says little"
+    assert open_session(path).carried.card == kinds[kind].card
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 70])

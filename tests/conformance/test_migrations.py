@@ -19,13 +19,17 @@ from darkroom.catalogue.revision import SCRIPTS, prepare, revision_of
 from darkroom.errors import Damaged, DarkroomError, NotFound, Unsupported
 from tests.conformance.examples import event, images
 
+NOW = schema.REVISION
+NEWER = f"{int(NOW) + 1:04d}"
+"""The revision of the next Darkroom, which these tests make up."""
+
 NEXT = '''"""Images can be forgotten."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{newer}"
+down_revision = "{now}"
 
 
 def upgrade() -> None:
@@ -51,7 +55,8 @@ def scripts(tmp_path: Path) -> Path:
 
 
 def write_next(folder: Path, statement: str) -> None:
-    (folder / "versions" / "0002_forget.py").write_text(NEXT.format(statement=statement))
+    text = NEXT.format(statement=statement, newer=NEWER, now=NOW)
+    (folder / "versions" / f"{NEWER}_forget.py").write_text(text)
 
 
 def tables_of(database: Database) -> dict[str, Any]:
@@ -101,16 +106,16 @@ def test_an_older_catalogue_is_migrated_when_it_is_opened(
 ) -> None:
     catalogue.images.add(images(3))
     catalogue.annotations.append([event(0, "cat")])
-    prepare(database, create=False, newest="0002", scripts=scripts)
-    assert revision_of(database) == "0002"
+    prepare(database, create=False, newest=NEWER, scripts=scripts)
+    assert revision_of(database) == NEWER
     assert "forgotten_at" in columns_of_images(database)
     assert {image.licence for image in catalogue.images.page().items} == {"unknown"}
     assert catalogue.annotations.last_sequence() == 1
-    copies = list(tmp_path.glob("catalogue-before-0002-*.db"))
+    copies = list(tmp_path.glob(f"catalogue-before-{NEWER}-*.db"))
     assert len(copies) == (1 if database.is_sqlite else 0)
     for copy in copies:
         with Catalogue.open(f"sqlite:///{copy}") as before:
-            assert before.revision == "0001"
+            assert before.revision == NOW
             assert {image.licence for image in before.images.page().items} == {""}
 
 
@@ -121,8 +126,8 @@ def test_a_migration_that_fails_changes_nothing(
     before = tables_of(database)
     write_next(scripts, "UPDATE images SET licence = 'x' WHERE nonsense = 1")
     with pytest.raises(DarkroomError):
-        upgrade(database, "0002", scripts=scripts)
-    assert revision_of(database) == "0001"
+        upgrade(database, NEWER, scripts=scripts)
+    assert revision_of(database) == NOW
     assert tables_of(database) == before
     assert catalogue.images.count() == 3
 
@@ -133,11 +138,11 @@ def test_of_two_that_migrate_at_once_one_does_it(
     catalogue.images.add(images(3))
     databases = [connect(catalogue_url, create=False) for _ in range(3)]
     with ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda one: prepare(one, create=False, newest="0002", scripts=scripts), databases))
-    assert [revision_of(one) for one in databases] == ["0002"] * 3
+        list(threads.map(lambda one: prepare(one, create=False, newest=NEWER, scripts=scripts), databases))
+    assert [revision_of(one) for one in databases] == [NEWER] * 3
     for copy in tmp_path.glob("catalogue-before-*.db"):
         with Catalogue.open(f"sqlite:///{copy}") as before:  # no copy of what was migrated already
-            assert before.revision == "0001"
+            assert before.revision == NOW
     for one in databases:
         one.close()
 
@@ -145,10 +150,10 @@ def test_of_two_that_migrate_at_once_one_does_it(
 def test_a_newer_catalogue_is_refused_and_left_alone(
     catalogue: Catalogue, catalogue_url: str, database: Database, scripts: Path
 ) -> None:
-    upgrade(database, "0002", scripts=scripts)
+    upgrade(database, NEWER, scripts=scripts)
     with pytest.raises(Unsupported, match="newer Darkroom"):
         Catalogue.open(catalogue_url, create=True)
-    assert revision_of(database) == "0002"
+    assert revision_of(database) == NEWER
 
 
 def test_a_database_without_a_catalogue_is_not_found_unless_one_may_be_made(

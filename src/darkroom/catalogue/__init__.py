@@ -1,4 +1,4 @@
-"""What a project knows, in SQL: images, annotations, splits, datasets, runs, bundles, stages.
+"""What a project knows, in SQL: images, annotations, splits, datasets, runs, jobs, bundles, stages.
 
 The only room that speaks SQL. Its names load SQLAlchemy when they are first asked for, so that
 importing this room costs nothing.

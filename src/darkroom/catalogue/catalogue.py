@@ -6,7 +6,9 @@ from darkroom.catalogue.annotations import Annotations
 from darkroom.catalogue.bundles import Bundles
 from darkroom.catalogue.database import Database, connect
 from darkroom.catalogue.datasets import Datasets
+from darkroom.catalogue.forgotten import Forgotten
 from darkroom.catalogue.images import Images
+from darkroom.catalogue.jobs import Jobs
 from darkroom.catalogue.locations import Locations
 from darkroom.catalogue.quarantine import Quarantine
 from darkroom.catalogue.revision import prepare, revision_of
@@ -34,8 +36,10 @@ class Catalogue:
         self.splits = Splits(database)
         self.datasets = Datasets(database)
         self.runs = Runs(database)
+        self.jobs = Jobs(database)
         self.bundles = Bundles(database)
         self.stages = Stages(database)
+        self.forgotten = Forgotten(database)
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> Catalogue:

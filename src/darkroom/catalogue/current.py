@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from darkroom.catalogue import schema
+from darkroom.catalogue.database import chunks, numbers_of, upsert
 from darkroom.records import (
     AnnotationEvent,
     AnnotationValue,
@@ -27,15 +28,17 @@ __all__ = [
     "LabelCounts",
     "count_answers",
     "current_sequences",
+    "drop_current",
     "holding",
     "holding_after_undo",
+    "put_current",
     "row_of_current",
     "row_of_holding",
 ]
 
 VALUE: TypeAdapter[AnnotationValue] = TypeAdapter(AnnotationValue)
 
-_current, _events = schema.current_annotations, schema.annotations
+_current, _events, _images = schema.current_annotations, schema.annotations, schema.images
 
 
 class LabelCounts(NamedTuple):
@@ -106,6 +109,22 @@ def row_of_holding(
     return None if found is None else _row(slot, image_id, *found)
 
 
+def put_current(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes what holds into the view, and notes which images still wait for a class."""
+    numbers = numbers_of(connection, {row["image_id"] for row in rows})
+    upsert(connection, _current, [{**row, "image_number": numbers[row["image_id"]]} for row in rows])
+    for waits in (0, 1):
+        some = [numbers[row["image_id"]] for row in rows if row["slot"] == "class" and _waits(row) == waits]
+        _note_waiting(connection, some, waits)
+
+
+def drop_current(connection: Connection, slot: str, image_id: str) -> None:
+    """Takes an image out of the view of one slot: nothing holds there any more."""
+    connection.execute(sa.delete(_current).where(_current.c.slot == slot, _current.c.image_id == image_id))
+    if slot == "class":
+        _note_waiting(connection, numbers_of(connection, [image_id]).values(), 1)
+
+
 def current_sequences(
     connection: Connection, pairs: Iterable[tuple[str, str]]
 ) -> Mapping[tuple[str, str], int]:
@@ -120,6 +139,16 @@ def current_sequences(
         )
         found.update(((slot, image_id), sequence) for image_id, sequence in connection.execute(query))
     return found
+
+
+def _waits(row: Mapping[str, Any]) -> int:
+    return int((row["kind"], row["answer"]) == ("state", "unlabelled"))
+
+
+def _note_waiting(connection: Connection, numbers: Iterable[int], waits: int) -> None:
+    for chunk in chunks(numbers, 1000):
+        changed = sa.update(_images).where(_images.c.number.in_(chunk), _images.c.unlabelled != waits)
+        connection.execute(changed.values(unlabelled=waits))
 
 
 def _row(slot: str, image_id: str, sequence: int, value: AnnotationValue) -> dict[str, Any]:

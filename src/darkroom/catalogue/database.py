@@ -27,16 +27,33 @@ __all__ = [
     "executed",
     "insert_new",
     "next_number",
+    "numbers_of",
     "turns",
     "upsert",
 ]
 
 CHUNK = 2000
-"""Rows of one transaction of a bulk write, about 0.05 s: nobody's save waits longer for its turn."""
+"""Rows of one transaction of a bulk write, at most."""
 
-PAUSE_S = 0.006  # longer than a waiting process lies between two looks at SQLite's lock
+TURN_S = 0.03
+"""How long a transaction of a bulk write should hold the database; it gets as many rows as fit."""
+
+LOCK_TIMEOUT_MS = 30_000
+"""How long a write waits on PostgreSQL for another one before it gives up; SQLite's is in sqlite.py."""
+
+_FIRST = 250  # rows of the first transaction, while nobody knows yet how long a row takes
+_LEAST = 50  # fewer rows would pay more for the commit than for themselves
 
 T = TypeVar("T")
+
+
+class _Pace(threading.local):
+    """How long the last transaction of this thread held the database."""
+
+    held_s: float | None = None
+
+
+_pace = _Pace()
 
 
 class Database:
@@ -72,8 +89,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Gives a connection whose changes count together when the block ends, or not at all."""
-        with self._my_turn(), self._translated(), self._writer.connect() as connection, connection.begin():
-            yield connection
+        with self._my_turn(), self._translated(), self._writer.connect() as connection:
+            with connection.begin():
+                began = time.perf_counter()
+                yield connection
+            _pace.held_s = time.perf_counter() - began
 
     def close(self) -> None:
         """Closes every connection that is not in use."""
@@ -125,11 +145,27 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
 
 
 def turns(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Cuts what a bulk write writes into lists, each for a transaction, and lets others in between."""
-    for turn, chunk in enumerate(chunks(items, size)):
-        if turn:
-            time.sleep(PAUSE_S)
+    """Cuts what a bulk write writes into lists, each for one transaction.
+
+    How many items a list gets follows from how long the last transaction took: people who save in
+    between wait for one of them at most, and a slow disk means shorter lists, not longer waits.
+
+    Args:
+        items: what is written.
+        size: items in one list, at most.
+    """
+    rest, count = iter(items), min(size, _FIRST)
+    while chunk := list(islice(rest, count)):
+        _pace.held_s = None
         yield chunk
+        if _pace.held_s is not None:
+            count = _next_count(len(chunk), _pace.held_s, size)
+
+
+def _next_count(count: int, held_s: float, most: int) -> int:
+    """Returns how many items the next transaction gets; at most twice as many as the last one."""
+    fitting = int(count * min(TURN_S / max(held_s, 1e-6), 2.0))
+    return min(max(fitting, _LEAST), most)
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
@@ -172,6 +208,15 @@ def next_number(connection: Connection, name: str, count: int = 1) -> int:
     return taken.scalar_one() - count + 1
 
 
+def numbers_of(connection: Connection, image_ids: Iterable[str]) -> dict[str, int]:
+    """Returns the row numbers of those images that are there, by id."""
+    found: dict[str, int] = {}
+    for chunk in chunks(image_ids, 1000):
+        query = sa.select(schema.images.c.id, schema.images.c.number).where(schema.images.c.id.in_(chunk))
+        found.update((image_id, number) for image_id, number in connection.execute(query))
+    return found
+
+
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
@@ -186,7 +231,11 @@ def _postgres_engine(url: sa.URL) -> Engine:
             do='pip install "darkroom[postgres]"',
         ) from None
     return sa.create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=8, max_overflow=24
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        pool_size=8,
+        max_overflow=24,
+        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}"},
     )
 
 

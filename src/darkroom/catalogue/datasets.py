@@ -137,8 +137,13 @@ class Datasets:
                     ) from error
 
     def _drop_members(self, number: int) -> None:
-        with self._database.write() as connection:
-            connection.execute(sa.delete(_members).where(_members.c.dataset == number))
+        mine = _members.c.dataset == number
+        with self._database.read() as connection:
+            last = connection.execute(sa.select(sa.func.max(_members.c.position)).where(mine)).scalar_one()
+        for chunk in turns(range(0 if last is None else last + 1)):
+            some = _members.c.position.between(chunk[0], chunk[-1])
+            with self._database.write() as connection:
+                connection.execute(sa.delete(_members).where(mine, some))
 
     def _row(self, connection: Connection, name: str, version: int | None) -> sa.RowMapping | None:
         query = sa.select(_datasets).where(_datasets.c.name == name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -11,18 +12,18 @@ import sqlalchemy as sa
 from darkroom.catalogue import schema
 from darkroom.catalogue.database import Database, chunks, executed, insert_new, turns
 from darkroom.catalogue.locations import put_locations
-from darkroom.errors import Invalid, NotFound, nearest
+from darkroom.catalogue.pages import (
+    IMAGE_SORTS,
+    ImageFilter,
+    keys_of,
+    order_of,
+    read_rows,
+    token_of,
+)
+from darkroom.errors import NotFound
 from darkroom.records import CameraFacts, Image, Location
 
-__all__ = ["IMAGE_SORTS", "Images", "Page"]
-
-IMAGE_SORTS = {
-    "added": schema.images.c.number,
-    "size": schema.images.c.size_bytes,
-    "width": schema.images.c.width_px,
-    "height": schema.images.c.height_px,
-}
-"""What images can be sorted by; a minus before the name turns the order round."""
+__all__ = ["IMAGE_SORTS", "ImageFilter", "Images", "Page"]
 
 _IDS = 1000  # ids in one query
 
@@ -44,7 +45,7 @@ class Images:
         self._database = database
 
     def add(self, images: Iterable[Image], locations: Iterable[Location] = ()) -> int:
-        """Adds images, then the places where their bytes lie; one transaction per 2,000.
+        """Adds images, then the places where their bytes lie, in short transactions.
 
         An image that is there already stays as it is.
 
@@ -85,27 +86,32 @@ class Images:
         with self._database.read() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(_images)).scalar_one()
 
-    def page(self, *, after: str | None = None, limit: int = 100, sort: str = "added") -> Page:
-        """Returns one page of all images; asking for the next costs the same however far it is.
+    def page(
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        sort: str = "added",
+        where: ImageFilter | None = None,
+    ) -> Page:
+        """Returns one page of images; asking for the next costs the same however far it is.
 
         Args:
             after: `next` of the page before.
             limit: images on a page.
-            sort: "added", "size", "width" or "height"; "-size" for the largest first.
+            sort: one of `IMAGE_SORTS`; with a minus before it the other way round.
+            where: only these images.
 
         Raises:
-            Invalid: no such sort, or `after` is not from a page of the same sort.
+            Invalid: no such sort, or `after` is not from a page of the same sort and filter.
         """
-        column, falling = _sort_of(sort)
-        order = [column, _images.c.number] if column is not _images.c.number else [column]
-        query = sa.select(_images).limit(limit + 1)
-        query = query.order_by(*[key.desc() if falling else key.asc() for key in order])
-        if after is not None:
-            query = query.where(_beyond(order, _keys_of(after, len(order)), falling))
+        where = where or ImageFilter()
+        order = order_of(sort)
+        keys = None if after is None else keys_of(after, order, where)
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = read_rows(connection, order, keys, limit + 1, where)
         items, rest = rows[:limit], rows[limit:]
-        token = ":".join(str(items[-1][key.name]) for key in order) if rest and items else None
+        token = token_of(items[-1], order, where) if rest and items else None
         return Page(tuple(_image_of(row) for row in items), token)
 
     def ids(self, source_id: str | None = None) -> Iterator[str]:
@@ -123,6 +129,12 @@ class Images:
                 return
             yield from found
             last = found[-1]
+
+    def beginning_with(self, start: str, limit: int = 100) -> list[str]:
+        """Returns the ids that begin with some hex digits, sorted, at most `limit`."""
+        query = sa.select(_images.c.id).where(_images.c.id >= start, _images.c.id < f"{start}g")
+        with self._database.read() as connection:
+            return list(connection.scalars(query.order_by(_images.c.id).limit(limit)))
 
     def set_group(self, groups: Mapping[str, str | None]) -> None:
         """Puts images into groups, or with None out of theirs.
@@ -149,37 +161,6 @@ class Images:
                     )
 
 
-def _sort_of(sort: str) -> tuple[sa.Column[Any], bool]:
-    name = sort.removeprefix("-")
-    if name not in IMAGE_SORTS:
-        raise Invalid(
-            "image.unknown-sort",
-            "Images cannot be sorted by {sort!r}.{meant} Known: {known}, each also with a minus before it.",
-            sort=sort,
-            meant=nearest(name, IMAGE_SORTS),
-            known=", ".join(IMAGE_SORTS),
-        )
-    return IMAGE_SORTS[name], sort.startswith("-")
-
-
-def _keys_of(after: str, count: int) -> list[int]:
-    parts = after.split(":")
-    if len(parts) != count or not all(part.isdecimal() for part in parts):
-        raise Invalid(
-            "image.unknown-page",
-            "{after!r} is not the end of a page of this sort.",
-            do="Begin again with the first page.",
-            after=after,
-        )
-    return [int(part) for part in parts]
-
-
-def _beyond(order: list[sa.Column[Any]], keys: list[int], falling: bool) -> sa.ColumnElement[bool]:
-    # A row value comparison walks the index; an OR of two comparisons would read it from its start.
-    here, there = sa.tuple_(*order), sa.tuple_(*keys)
-    return here < there if falling else here > there
-
-
 def _row_of(image: Image) -> dict[str, Any]:
     camera = image.camera
     latitude, longitude = camera.place or (None, None)
@@ -201,7 +182,13 @@ def _row_of(image: Image) -> dict[str, Any]:
         "latitude": latitude,
         "longitude": longitude,
         "metadata_json": json.dumps(dict(image.metadata), ensure_ascii=False),
+        "pixels": image.width_px * image.height_px,
+        "taken_us": schema.UNKNOWN_US if camera.taken_at is None else _microseconds(camera.taken_at),
     }
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _image_of(row: sa.RowMapping) -> Image:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from darkroom.catalogue import schema
-from darkroom.catalogue.database import Database, chunks, turns, upsert
+from darkroom.catalogue.database import Database, chunks, numbers_of, turns, upsert
 from darkroom.errors import NotFound
 from darkroom.records import Location
 
@@ -48,15 +49,23 @@ class Locations:
             yield from map(_location_of, rows)
             last = rows[-1]["path"]
 
-    def content(self, source_ids: Iterable[str]) -> tuple[int, str]:
-        """Returns how many images lie in some sources, and a sha256 that only depends on which they are."""
-        query = sa.select(_locations.c.image_id).where(_locations.c.source_id.in_(list(source_ids)))
+    def at(self, source_id: str, path: str) -> Location | None:
+        """Returns the place with that path in a source, if there is one."""
+        query = sa.select(_locations).where(_locations.c.source_id == source_id, _locations.c.path == path)
         with self._database.read() as connection:
-            cursor = connection.execute(query).cursor
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _location_of(row)
+
+    def content(self, source_ids: Iterable[str]) -> tuple[int, str]:
+        """Returns how many images lie in some sources, and a sha256 that depends on nothing but which."""
+        place = _locations.c
+        query = sa.select(place.image_number).where(place.source_id.in_(list(source_ids)))
+        with self._database.read() as connection:
+            cursor = connection.execute(query.order_by(place.source_id, place.image_number)).cursor
             assert cursor is not None  # a query that selects has one
-            # The driver's own rows: half the time of SQLAlchemy's over 100,000 images.
-            found = sorted({image_id for (image_id,) in cursor.fetchall()})
-        return len(found), hashlib.sha256("".join(found).encode()).hexdigest()
+            # The driver's own rows of one index, nearly sorted: a fifth of the time of sorting ids.
+            found = sorted({number for (number,) in cursor.fetchall()})
+        return len(found), hashlib.sha256(array("q", found).tobytes()).hexdigest()
 
     def of_images(self, image_ids: Iterable[str]) -> dict[str, list[Location]]:
         """Returns the places of each image; one that lies nowhere is left out."""
@@ -85,7 +94,7 @@ class Locations:
 
 
 def put_locations(database: Database, locations: Iterable[Location]) -> None:
-    """Notes where images lie, one transaction per 2,000.
+    """Notes where images lie, in short transactions.
 
     Raises:
         NotFound: an image or a source is not in the project.
@@ -94,6 +103,9 @@ def put_locations(database: Database, locations: Iterable[Location]) -> None:
         # The last word counts when one path comes twice.
         rows = {(place.source_id, place.path): place.model_dump() for place in chunk}
         with database.write() as connection:
+            numbers = numbers_of(connection, {place.image_id for place in chunk})
+            for row in rows.values():
+                row["image_number"] = numbers.get(row["image_id"], 0)
             try:
                 upsert(connection, _locations, list(rows.values()))
             except IntegrityError as error:
@@ -105,4 +117,4 @@ def put_locations(database: Database, locations: Iterable[Location]) -> None:
 
 
 def _location_of(row: sa.RowMapping) -> Location:
-    return Location.model_validate(dict(row))
+    return Location.model_validate({name: row[name] for name in _FIELDS})

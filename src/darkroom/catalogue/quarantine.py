@@ -41,8 +41,7 @@ class Quarantine:
         """Takes files out of the quarantine, all of a source when no paths are given; returns how many."""
         of_source = sa.delete(_quarantine).where(_quarantine.c.source_id == source_id)
         if paths is None:
-            with self._database.write() as connection:
-                return connection.execute(of_source).rowcount
+            paths = [file.path for file in self.of_source(source_id)]
         cleared = 0
         for chunk in turns(paths, _IDS):
             with self._database.write() as connection:

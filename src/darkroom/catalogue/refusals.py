@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from darkroom.catalogue.line import last_writer
 from darkroom.errors import Damaged, DarkroomError, Invalid, Locked, StorageFailed
 
 __all__ = ["refusal"]
 
 _LOCKED = ("database is locked", "database table is locked", "lock timeout", "deadlock detected")
+_READ_ONLY = ("readonly database", "read-only transaction")
+_FULL = ("database or disk is full", "no space left on device")
 _DAMAGED = ("file is not a database", "malformed", "disk i/o error")
 
 
@@ -26,10 +31,19 @@ def refusal(error: DBAPIError | sqlite3.Error | UnicodeEncodeError, place: str) 
     said = str(getattr(error, "orig", error)).strip()
     lowered = said.lower()
     if any(words in lowered for words in _LOCKED):
-        return Locked(
-            "catalogue.locked",
-            "The catalogue {place} is held by another process for too long.",
-            do="Wait for it or stop it, then run the same command again.",
+        return _locked(place)
+    if any(words in lowered for words in _READ_ONLY):
+        return StorageFailed(
+            "catalogue.read-only",
+            "The catalogue {place} can be read here, but not written.",
+            do="Give this user the right to write the file and its folder, or copy the project elsewhere.",
+            place=place,
+        )
+    if any(words in lowered for words in _FULL):
+        return StorageFailed(
+            "catalogue.disk-full",
+            "The disk has no room left for the catalogue {place}; nothing was half-written.",
+            do="Free some space, for example: darkroom project clean. Then run the same command again.",
             place=place,
         )
     if any(words in lowered for words in _DAMAGED):
@@ -48,6 +62,18 @@ def refusal(error: DBAPIError | sqlite3.Error | UnicodeEncodeError, place: str) 
         do="Check the space on the disk, the rights on the folder or the connection, and run it again.",
         place=place,
         said=said.splitlines()[0] if said else type(error).__name__,
+    )
+
+
+def _locked(place: str) -> Locked:
+    holder = last_writer(Path(place))
+    who = "" if holder is None or holder[0] == os.getpid() else f" The last to write: process {holder[0]}"
+    return Locked(
+        "catalogue.locked",
+        "The catalogue {place} is held by another process for too long.{who}",
+        do="Wait for it or stop it, then run the same command again.",
+        place=place,
+        who=f"{who} ({holder[1]})." if holder and who else "",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -15,15 +16,18 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
     "REVISION",
+    "UNKNOWN_US",
     "Moment",
     "annotations",
     "bundles",
@@ -31,7 +35,9 @@ __all__ = [
     "current_annotations",
     "datasets",
     "images",
+    "jobs",
     "locations",
+    "marks",
     "members",
     "metadata",
     "quarantine",
@@ -39,10 +45,14 @@ __all__ = [
     "sources",
     "splits",
     "stages",
+    "tombstones",
 ]
 
-REVISION = "0001"
+REVISION = "0004"
 """The newest migration; a database at this revision has exactly the tables below."""
+
+UNKNOWN_US = -(2**62)
+"""In `taken_us`: the camera said nothing; sorts before every moment."""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -92,7 +102,9 @@ counters = Table(
     Column("name", String(32), primary_key=True),
     _column("value", BigInteger),
 )
-"""Last number given out, by name: the annotation log and the short ids of sources, runs, bundles."""
+"""Last number given out, by name: the annotation log and the short ids of sources, runs, jobs, bundles."""
+
+_SORTED_BY = ("size_bytes", "width_px", "height_px", "pixels", "taken_us")
 
 images = Table(
     "images",
@@ -115,10 +127,19 @@ images = Table(
     Column("latitude", Float(53)),
     Column("longitude", Float(53)),
     _column("metadata_json", Text),
+    # Said again by the columns above, in a form that an index can be sorted by.
+    _column("pixels", BigInteger, server_default=text("0")),
+    _column("taken_us", BigInteger, server_default=text(str(UNKNOWN_US))),
+    # 1 while the slot "class" holds no answer and no state but "unlabelled"; kept by the log's view.
+    _column("unlabelled", SmallInteger, server_default=text("1")),
     # One index for each sort that a page may ask for; `number` makes the order total.
     Index("ix_images_size_bytes", "size_bytes", "number"),
     Index("ix_images_width_px", "width_px", "number"),
     Index("ix_images_height_px", "height_px", "number"),
+    Index("ix_images_pixels", "pixels", "number"),
+    Index("ix_images_taken_us", "taken_us", "number"),
+    # This one holds what the others sort by: half a million waiting images are sorted without their rows.
+    Index("ix_images_unlabelled", "unlabelled", "number", *_SORTED_BY),
     Index("ix_images_group_name", "group_name"),
 )
 
@@ -143,6 +164,8 @@ locations = Table(
     _column("image_id", ForeignKey("images.id"), index=True),
     _column("size_bytes", BigInteger),
     _column("mtime_ns", BigInteger),
+    _column("image_number", BigInteger, server_default=text("0")),
+    Index("ix_locations_source_id", "source_id", "image_number"),
 )
 
 quarantine = Table(
@@ -182,7 +205,8 @@ current_annotations = Table(
     _column("sequence", ForeignKey("annotations.sequence"), index=True),
     _column("kind", String(16)),
     _column("answer", Text),
-    Index("ix_current_annotations_slot", "slot", "kind", "answer"),
+    _column("image_number", BigInteger, server_default=text("0")),
+    Index("ix_current_annotations_slot", "slot", "kind", "answer", "image_number"),
 )
 """The view of the log: which event holds; `answer` is the label, the labels as JSON, or the state."""
 
@@ -192,6 +216,7 @@ splits = Table(
     Column("scheme", String(64), primary_key=True),
     Column("key", Text, primary_key=True),
     _column("split", String(16)),
+    Index("ix_splits_scheme", "scheme", "split", "key"),
 )
 
 datasets = Table(
@@ -229,6 +254,16 @@ runs = Table(
     _column("record_json", Text),
 )
 
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _column("number", BigInteger, unique=True),
+    _column("state", String(16)),
+    _column("record_json", Text),
+    Index("ix_jobs_state", "state", "number"),
+)
+
 bundles = Table(
     "bundles",
     metadata,
@@ -247,3 +282,23 @@ stages = Table(
     _column("finished_at", Moment),
     _column("record_json", Text),
 )
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("image_id", _Hash, primary_key=True),
+    _column("at", Moment),
+    _column("by", Text),
+    _column("reason", Text),
+    _column("finished", Boolean),
+)
+"""Pictures that were forgotten. `image_id` refers to no row: the picture's own is gone."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("image_id", _Hash, primary_key=True),
+)
+"""What held a picture that was forgotten since; stays when the picture may come back."""

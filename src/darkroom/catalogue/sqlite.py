@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 
 from darkroom.catalogue.filesystem import network_file_system
-from darkroom.errors import NotFound, StorageFailed, Unsupported
+from darkroom.catalogue.line import sign, stand_in_line
+from darkroom.errors import Damaged, NotFound, StorageFailed, Unsupported
 
 __all__ = ["copy_database", "sqlite_engine"]
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a write waits for another process before it gives up."""
 
-LOOK_S = 0.003
-"""How often a waiting write looks whether its turn has come."""
+SMALLEST_BYTES = 512
+"""Source: "Database File Format", section 1.2: a database has one page at least, of 512 bytes at least."""
+
+LINE_S = 5.0
+"""How long a write stands in line before it looks at the lock by itself: a stopped process may head it."""
+
+LOOK_S = 0.001
+"""How often the first in line looks whether SQLite's lock is free."""
 
 _WAIT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"
 _PRAGMAS = (
@@ -41,12 +50,17 @@ def sqlite_engine(url: sa.URL, *, create: bool) -> Engine:
     if not create and not path.is_file():
         raise NotFound("catalogue.missing", "There is no catalogue at {path}.", path=path)
     _refuse_network(path)
+    _refuse_stump(path)
     if not path.parent.is_dir():
         raise StorageFailed("catalogue.no-folder", "No folder for the catalogue {path}.", path=path)
-    engine = sa.create_engine(
-        url.set(drivername="sqlite", database=str(path), query={}), pool_size=8, max_overflow=24
-    )
-    event.listen(engine, "connect", _configure)
+    place = url.set(drivername="sqlite", database=str(path), query={})
+    if path.is_file() and not _may_write(path):
+        engine = sa.create_engine(place, pool_size=8, max_overflow=24, creator=lambda: _read_only(path))
+        event.listen(engine, "connect", _configure_to_read)
+    else:
+        engine = sa.create_engine(place, pool_size=8, max_overflow=24)
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -91,6 +105,18 @@ def _file_of(url: sa.URL) -> Path:
     return Path(url.database).absolute()
 
 
+def _refuse_stump(path: Path) -> None:
+    """Refuses a file too short to be a database: SQLite would take it for new. An empty one is new."""
+    if path.is_file() and 0 < path.stat().st_size < SMALLEST_BYTES:
+        raise Damaged(
+            "catalogue.cut",
+            "The catalogue {path} was cut short: {size} bytes are left.",
+            do="Put back a copy: files called catalogue-before-….db beside it were made by migrations.",
+            path=path,
+            size=path.stat().st_size,
+        )
+
+
 def _refuse_network(path: Path) -> None:
     kind = network_file_system(path.parent)
     if kind is not None:
@@ -101,6 +127,30 @@ def _refuse_network(path: Path) -> None:
             path=path,
             kind=kind,
         )
+
+
+def _may_write(path: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(one, os.W_OK, effective_ids=effective) for one in (path, path.parent))
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Opens a database in a folder that cannot be written.
+
+    A log with something in it is read along, for which its index must be there; without a log nobody
+    else has the file open for writing, and SQLite may leave locks alone.
+    Source: "Write-Ahead Logging", section 5, Read-Only Databases.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    settled = not log.is_file() or log.stat().st_size == 0
+    place = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if settled else ''}"
+    return sqlite3.connect(place, uri=True, check_same_thread=False)
+
+
+def _configure_to_read(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in (_WAIT, "PRAGMA cache_size = -32000"):
+        connection.execute(pragma).close()
 
 
 def _configure(connection: Any, _record: object) -> None:
@@ -126,27 +176,51 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("darkroom_writes", False):
-        _begin_to_write(connection.connection.driver_connection)
+        path = Path(str(connection.engine.url.database))
+        _refuse_lost(path, connection.connection.info.get("file"))
+        _begin_to_write(connection.connection.driver_connection, path)
     else:
         connection.exec_driver_sql("BEGIN")
 
 
-def _begin_to_write(connection: Any) -> None:
-    """Waits for the one lock, looking every few milliseconds.
+def _refuse_lost(path: Path, opened: tuple[int, int] | None) -> None:
+    """Refuses to write to a file that has no name any more: SQLite would acknowledge, and all be lost."""
+    now = _identity(path)
+    if now != opened and opened is not None:
+        raise NotFound(
+            "catalogue.lost",
+            "The catalogue {path} is {what} since it was opened.",
+            do="Put it back and run the same command again; the old file has what was acknowledged.",
+            path=path,
+            what="gone" if now is None else "another file",
+        )
 
-    SQLite's own waiting looks ever more seldom, at last ten times a second, and could pass by every
-    pause of a bulk write.
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def _begin_to_write(connection: Any, path: Path) -> None:
+    """Stands in line, then waits for the one lock, looking every millisecond.
+
+    SQLite's own waiting looks ever more seldom, at last ten times a second.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     connection.execute("PRAGMA busy_timeout = 0")
     try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(LOOK_S)
+        with stand_in_line(path, min(LINE_S, BUSY_TIMEOUT_MS / 1000)):
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    sign(path)
+                    return
+                except sqlite3.OperationalError as error:
+                    if "locked" not in str(error) or time.monotonic() > deadline:
+                        raise
+                    time.sleep(LOOK_S)
     finally:
         connection.execute(_WAIT)

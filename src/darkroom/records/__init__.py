@@ -23,11 +23,20 @@ from darkroom.records.card import (
     ModelCard,
     Normalisation,
     OperatingPoint,
-    WeightsFacts,
+    WeightsOrigin,
 )
 from darkroom.records.contract import CONTRACT_VERSION, Contract, Enhancement, ResizeMode
 from darkroom.records.dataset import SPLITS, DatasetVersion, Lineage, Member, Split, Task
+from darkroom.records.gate import (
+    Gate,
+    GateVerdict,
+    gate_notes,
+    gate_table,
+    missed_gates,
+    shown_gates,
+)
 from darkroom.records.image import CameraFacts, Image, Location, Quarantined, Source
+from darkroom.records.job import ENDED_JOB_STATES, Job, JobEvent, JobEventKind, JobState
 from darkroom.records.project import STAGE_KEYS, ProjectFacts, ProjectFile, StageEntry
 from darkroom.records.record import (
     Config,
@@ -42,10 +51,13 @@ from darkroom.records.record import (
 )
 from darkroom.records.refusal import explain, validated
 from darkroom.records.result import Result, Table
+from darkroom.records.retention import Mark, MarkKind, Tombstone, names_file
 from darkroom.records.run import Interval, MetricPoint, Run, RunState, Spread, StageRecord
+from darkroom.records.running import RunningServer
 
 __all__ = [
     "CONTRACT_VERSION",
+    "ENDED_JOB_STATES",
     "SPLITS",
     "STAGE_KEYS",
     "AnnotationEvent",
@@ -67,13 +79,21 @@ __all__ = [
     "Fact",
     "FrozenDict",
     "FrozenMap",
+    "Gate",
+    "GateVerdict",
     "Image",
     "Interval",
+    "Job",
+    "JobEvent",
+    "JobEventKind",
+    "JobState",
     "LabelledBox",
     "LabelledPolygon",
     "Limits",
     "Lineage",
     "Location",
+    "Mark",
+    "MarkKind",
     "MaskLabel",
     "Member",
     "MetricPoint",
@@ -91,6 +111,7 @@ __all__ = [
     "Rule",
     "Run",
     "RunState",
+    "RunningServer",
     "Scenario",
     "Slot",
     "Source",
@@ -101,12 +122,18 @@ __all__ = [
     "State",
     "Table",
     "Task",
+    "Tombstone",
     "Undo",
-    "WeightsFacts",
+    "WeightsOrigin",
     "canonical_json",
     "content_id",
     "explain",
+    "gate_notes",
+    "gate_table",
+    "missed_gates",
+    "names_file",
     "new_ulid",
     "now",
+    "shown_gates",
     "validated",
 ]

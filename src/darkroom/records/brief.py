@@ -37,7 +37,7 @@ class Mistake(Config):
     """What one kind of mistake costs."""
 
     truth: str
-    """The class that is right; "*" for any."""
+    """The class that is right; "*" for any. The most specific entry counts, the truth before the answer."""
     answer: str
     """The class that was answered; "*" for any other."""
     cost: Annotated[float, Field(ge=0)]
@@ -47,20 +47,20 @@ class Mistake(Config):
 class Limits(Config):
     """Numbers that must hold; a limit left out is not checked."""
 
-    accuracy: Share | None = None
+    accuracy: Annotated[Share | None, Field(examples=[0.95])] = None
     """Smallest accuracy."""
-    recall: FrozenMap[str, Share] = {}
-    """Smallest recall per class."""
-    expected_cost: Annotated[float, Field(ge=0)] | None = None
-    """Largest mean cost per picture."""
-    model_bytes: Annotated[int, Field(gt=0)] | None = None
+    recall: Annotated[FrozenMap[str, Share], Field(examples=[{"cat": 0.9}])] = {}
+    """Smallest recall per class, or per rule whose name is a class."""
+    expected_cost: Annotated[Annotated[float, Field(ge=0)] | None, Field(examples=[0.2])] = None
+    """Largest mean cost per picture, by the costs under [[brief.mistakes]]."""
+    model_bytes: Annotated[Annotated[int, Field(gt=0)] | None, Field(examples=[5_000_000])] = None
     """Largest size of one model file."""
-    bundle_bytes: Annotated[int, Field(gt=0)] | None = None
+    bundle_bytes: Annotated[Annotated[int, Field(gt=0)] | None, Field(examples=[12_000_000])] = None
     """Largest size of the bundle."""
-    memory_bytes: Annotated[int, Field(gt=0)] | None = None
-    """Largest peak memory of one prediction."""
-    latency_ms: Annotated[float, Field(gt=0)] | None = None
-    """Advisory: measured on this host, not on a phone."""
+    memory_bytes: Annotated[Annotated[int, Field(gt=0)] | None, Field(examples=[50_000_000])] = None
+    """Largest peak memory of one prediction, on top of interpreter and library, on this host."""
+    latency_ms: Annotated[Annotated[float, Field(gt=0)] | None, Field(examples=[20])] = None
+    """Advisory: shown beside what this host measures, never failed; a phone is unmeasured."""
     parity_agreement: Share = 1.0
     """Smallest share of pictures on which an exported float32 file answers as the evaluation did."""
     parity_max_abs: Annotated[float, Field(gt=0)] = 1e-4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import AwareDatetime
 
 from darkroom.records.contract import Contract
@@ -9,21 +11,29 @@ from darkroom.records.dataset import Task
 from darkroom.records.record import Fact, FrozenMap, Record
 from darkroom.records.run import Interval
 
-__all__ = ["BundleFile", "BundleManifest", "ModelCard", "Normalisation", "OperatingPoint", "WeightsFacts"]
+__all__ = ["BundleFile", "BundleManifest", "ModelCard", "Normalisation", "OperatingPoint", "WeightsOrigin"]
 
 
 class Normalisation(Fact):
-    """x = (p / 255 − mean) / std for each channel; part of the exported graph."""
+    """x = (p / 255 − mean) / std for each channel; part of the exported graph.
 
+    With a mean picture x = p / 255 − picture. The picture is the tensor `mean_image` (H, W, C) float32 in
+    the file of the weights, so that a card stays small; `mean` is then its mean per channel.
+    """
+
+    kind: Literal["mean-std", "mean-pixel", "mean-image", "none"] = "mean-std"
+    """What was measured; where no picture is subtracted, `mean` and `std` say all."""
     mean: tuple[float, ...]
     """Per channel, 0..1."""
     std: tuple[float, ...]
     """Per channel, 0..1."""
     source: str = ""
     """"train split of digits@1", "weights", …"""
+    image_sha256: str = ""
+    """For mean-image: sha256 of the mean picture's values, little-endian."""
 
 
-class WeightsFacts(Fact):
+class WeightsOrigin(Fact):
     """Where the weights began."""
 
     source: str = "random"
@@ -49,7 +59,9 @@ class ModelCard(Record):
     labels: tuple[str, ...]
     """Names of the classes in the order of the output."""
     network: str
-    """Name in the table of networks."""
+    """Name in the table of networks, "timm/NAME", or "custom"."""
+    code_sha256: str = ""
+    """For "custom": sha256 of the Python file that defines the network, `network.py` of the run."""
     options: FrozenMap[str, float | int | str | bool] = {}
     """What the network was built with: dropout, width, …"""
     parameters: int = 0
@@ -68,8 +80,10 @@ class ModelCard(Record):
     """name@version."""
     dataset_id: str = ""
     """sha256 of the dataset version."""
-    weights: WeightsFacts = WeightsFacts()
+    weights: WeightsOrigin = WeightsOrigin()
     """Where the weights began."""
+    forgotten: int = 0
+    """Pictures that it was trained or judged on, and that were forgotten since."""
     metrics: FrozenMap[str, Interval] = {}
     """"val.accuracy", "test.accuracy", …, each with its interval."""
     intended_use: str = ""

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 from darkroom.records.contract import Contract
-from darkroom.records.record import Fact, FrozenMap, Record
+from darkroom.records.record import Fact, FrozenMap, Record, content_id
 
 __all__ = ["SPLITS", "DatasetVersion", "Lineage", "Member", "Split", "Task"]
 
@@ -56,7 +56,7 @@ class DatasetVersion(Record):
     version: int
     """1, 2, 3, …"""
     id: str
-    """sha256 over members, labels, splits, classes and contract, in hex."""
+    """sha256 over members, labels, splits, classes and contract when it was frozen, in hex."""
     task: Task
     """What a model trained on it answers."""
     classes: tuple[str, ...]
@@ -69,6 +69,8 @@ class DatasetVersion(Record):
     """Images per split and class."""
     lineage: Lineage = Lineage()
     """What it was made from."""
+    forgotten: int = 0
+    """Pictures that it held and that were forgotten since; `counts` and `histogram` are without them."""
     created_at: AwareDatetime
     """When it was frozen."""
 
@@ -76,3 +78,8 @@ class DatasetVersion(Record):
     def ref(self) -> str:
         """name@version."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def content(self) -> str:
+        """Hash of what it holds now: its id, until one of its pictures is forgotten."""
+        return content_id([self.id, self.ref, self.forgotten]) if self.forgotten else self.id

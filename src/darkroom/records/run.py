@@ -79,10 +79,13 @@ class MetricPoint(Fact):
     epoch: int
     """From 1 on."""
     step: int
-    """Batches seen so far."""
+    """Changes of the weights so far."""
     train_loss: float
+    """Mean cross-entropy of the epoch's batches, as the weights then were; never weighted, whatever loss the
+    recipe trains with."""
     train_accuracy: float
     val_loss: float | None = None
+    """Mean cross-entropy over the validation pictures; never weighted either."""
     val_accuracy: float | None = None
     learning_rate: float
     """At the end of the epoch."""
