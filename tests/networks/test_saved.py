@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from darkroom.errors import Damaged, NotFound
 from darkroom.networks import build
+from darkroom.networks.image_model import ImageModel
 from darkroom.networks.saved import load, load_card, pack, save
-from darkroom.records import Contract, ModelCard, Normalisation, WeightsFacts, now
+from darkroom.records import Contract, ModelCard, Normalisation, WeightsOrigin, now
 
 CARD = ModelCard(
     task="classification",
@@ -21,7 +22,7 @@ CARD = ModelCard(
     options={"dropout": 0.25},
     contract=Contract(width_px=20, height_px=16, colour="rgb"),
     normalisation=Normalisation(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)),
-    weights=WeightsFacts(source="random"),
+    weights=WeightsOrigin(source="random"),
     licence="CC0-1.0",
     created_at=now(),
 )
@@ -100,6 +101,30 @@ def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save(path, network(), CARD.model_copy(update={"labels": ("a", "b")}))
     with pytest.raises(Damaged, match="do not fit the network"):
+        load(path)
+
+
+def test_a_mean_picture_lies_beside_the_weights_and_not_in_the_card(tmp_path):
+    made, path = network(), tmp_path / "weights.safetensors"
+    made.mean_image = torch.rand(16, 20, 3, generator=torch.Generator().manual_seed(0))
+    normalisation = Normalisation(kind="mean-image", mean=(0.5,) * 3, std=(1.0,) * 3)
+    save(path, made, CARD.model_copy(update={"normalisation": normalisation}))
+    loaded, card = load(path)
+    assert torch.equal(loaded.mean_image, made.mean_image)
+    assert len(card.model_dump_json()) < len(CARD.model_dump_json()) + 200
+    images = torch.randint(256, (2, 16, 20, 3), dtype=torch.uint8)
+    assert torch.equal(ImageModel.of(loaded, card)(images), ImageModel.of(made.eval(), card)(images))
+    assert loaded.parameter_count == network().parameter_count
+
+
+@pytest.mark.parametrize("kind", ["mean-std", "mean-image"])
+def test_a_mean_picture_that_the_card_does_not_mean_is_refused(tmp_path, kind):
+    made, path = network(), tmp_path / "weights.safetensors"
+    if kind == "mean-std":
+        made.mean_image = torch.rand(16, 20, 3)
+    normalisation = CARD.normalisation.model_copy(update={"kind": kind})
+    save(path, made, CARD.model_copy(update={"normalisation": normalisation}))
+    with pytest.raises(Damaged, match="do not fit"):
         load(path)
 
 

@@ -2,62 +2,135 @@
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from darkroom.errors import InvalidConfig, NotFound
-from darkroom.networks import NETWORKS, build
+from darkroom.errors import InvalidConfig, NotFound, Unsupported
+from darkroom.networks import NETWORKS, build, find
+
+LIGHT = ("lenet5", "mobilenetv1_025", "mobilenetv3_small_050")
+"""Networks that are built with real weights in every run; the others only in the long one."""
+
+ALL = [pytest.param(name, marks=() if name in LIGHT else pytest.mark.slow) for name in NETWORKS]
 
 
-def built(entry):
+def built(name):
+    entry = find(name)
     height, width, channels = entry.typical_input
-    return build(entry.name, channels=channels, size=(height, width), classes=entry.typical_classes)
+    return build(name, channels=channels, size=(height, width), classes=entry.typical_classes)
 
 
-def blank(entry, count=1):
-    height, width, channels = entry.typical_input
+def blank(name, count=1):
+    height, width, channels = find(name).typical_input
     return torch.zeros(count, channels, height, width)
 
 
-@pytest.mark.parametrize("entry", NETWORKS.values(), ids=NETWORKS.keys())
-class TestEveryNetwork:
-    def test_has_the_parameters_that_the_table_says(self, entry):
-        assert built(entry).parameter_count == entry.parameters
+@cache
+def on_paper(name):
+    """The network without memory for its weights, and the operations of one picture."""
+    with torch.device("meta"):
+        network, x = built(name).eval(), blank(name)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(x)
+    return network, counter.get_total_flops()
 
-    def test_takes_the_operations_that_the_table_says(self, entry):
-        network = built(entry).eval()
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            network(blank(entry))
-        assert counter.get_total_flops() == entry.flops
 
-    def test_gives_an_embedding_of_the_length_that_the_table_says(self, entry):
-        embedding = built(entry).eval().features(blank(entry, 3))
-        assert embedding.shape == (3, entry.embedding_size)
+@pytest.mark.parametrize("name", NETWORKS)
+class TestEveryNetworkOnPaper:
+    def test_has_the_parameters_that_the_table_says(self, name):
+        assert on_paper(name)[0].parameter_count == find(name).parameters
 
-    def test_gives_one_number_per_class(self, entry):
-        assert built(entry).eval()(blank(entry, 3)).shape == (3, entry.typical_classes)
+    def test_takes_the_operations_that_the_table_says(self, name):
+        assert on_paper(name)[1] == find(name).flops
 
-    def test_answers_the_same_from_features_and_head_as_at_once(self, entry):
-        network = built(entry).eval()
-        x = torch.rand_like(blank(entry, 2))
-        assert torch.equal(network(x), network.head(network.features(x)))
+    def test_gives_an_embedding_of_the_length_that_the_table_says(self, name):
+        embedding = on_paper(name)[0].features(blank(name, 3).to("meta"))
+        assert embedding.shape == (3, find(name).embedding_size)
 
-    def test_takes_its_smallest_input_and_refuses_a_smaller_one(self, entry):
-        side = entry.smallest_input_px
-        network = build(entry.name, channels=3, size=(side, side), classes=2).eval()
-        assert network(torch.zeros(1, 3, side, side)).shape == (1, 2)
+    def test_gives_one_number_per_class(self, name):
+        assert on_paper(name)[0](blank(name, 3).to("meta")).shape == (3, find(name).typical_classes)
+
+    def test_takes_its_smallest_input_and_refuses_a_smaller_one(self, name):
+        side = find(name).smallest_input_px
+        with torch.device("meta"):
+            network = build(name, channels=3, size=(side, side), classes=2).eval()
+            assert network(torch.zeros(1, 3, side, side)).shape == (1, 2)
         with pytest.raises(InvalidConfig, match=f"at least {side} px"):
-            build(entry.name, channels=3, size=(side, side - 1), classes=2)
+            build(name, channels=3, size=(side, side - 1), classes=2)
 
-    def test_starts_with_the_weights_that_the_seed_decides(self, entry):
+    def test_takes_grey_pictures_that_are_higher_than_wide(self, name):
+        side = max(64, find(name).smallest_input_px)
+        with torch.device("meta"):
+            network = build(name, channels=1, size=(side + 32, side), classes=2).eval()
+            assert network(torch.zeros(1, 1, side + 32, side)).shape == (1, 2)
+
+    def test_takes_every_option_that_the_table_says(self, name):
+        options = {"dropout": 0.3}
+        if "padding" in find(name).options:
+            options["padding"] = "same"
+        with torch.device("meta"):
+            network = build(name, channels=3, size=(64, 64), classes=2, options=options)
+            assert network.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 2)
+
+    def test_names_licences_that_a_company_may_use(self, name):
+        assert find(name).licence in {"Apache-2.0", "BSD-3-Clause"}
+        assert find(name).source
+
+    def test_names_published_weights_that_a_company_may_use(self, name):
+        import timm
+
+        for tag in find(name).weights:
+            assert timm.get_pretrained_cfg(tag).license in {"apache-2.0", "bsd-3-clause", "mit"}
+
+
+@pytest.mark.parametrize("name", ALL)
+class TestEveryNetwork:
+    def test_answers_the_same_from_features_and_head_as_at_once(self, name):
+        network = built(name).eval()
+        x = torch.rand_like(blank(name, 2))
+        with torch.inference_mode():
+            assert torch.equal(network(x), network.head(network.features(x)))
+
+    def test_starts_with_the_weights_that_the_seed_decides(self, name):
         states = []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)
-            states.append(torch.cat([weight.flatten() for weight in built(entry).parameters()]))
+            with torch.inference_mode():
+                states.append(torch.cat([weight.flatten()[:1000] for weight in built(name).parameters()]))
         assert torch.equal(states[0], states[1])
         assert not torch.equal(states[0], states[2])
+
+
+def test_timms_own_forward_and_ours_are_the_same():
+    import timm
+
+    mine = build("mobilenetv3_small_050", channels=3, size=(64, 64), classes=5).eval()
+    theirs = timm.create_model("mobilenetv3_small_050", num_classes=5).eval()
+    theirs.load_state_dict(
+        {f"classifier.{name}": weight for name, weight in mine.head.state_dict().items()}
+        | mine.body.state_dict()
+    )
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(mine(x), theirs(x))
+
+
+def test_padding_same_pads_as_tensorflow_does():
+    plain, same = (
+        build("mobilenetv1_025", channels=3, size=(64, 64), classes=2, options={"padding": padding}).eval()
+        for padding in ("default", "same")
+    )
+    same.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert not torch.equal(plain(x), same(x))
+        # TensorFlow adds to a stride of 2 on an even side one row below and none above.
+        stem = torch.nn.functional.pad(x, (0, 1, 0, 1))
+        expected = torch.nn.functional.conv2d(stem, same.body.conv_stem.weight, stride=2)
+        assert torch.allclose(same.body.conv_stem(x), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +149,49 @@ def test_lenet5_in_colour_at_28_px_differs_only_in_its_first_layer():
     assert colour.parameter_count - grey.parameter_count == 2 * 6 * 25
 
 
-def test_dropout_changes_answers_while_training_only():
-    network = build("lenet5", channels=1, size=(28, 28), classes=10, options={"dropout": 0.5})
-    x = torch.rand(4, 1, 28, 28)
+@pytest.mark.parametrize("name", LIGHT)
+def test_dropout_changes_answers_while_training_only(name):
+    network = build(name, channels=1, size=(32, 32), classes=10, options={"dropout": 0.5})
+    x = torch.rand(4, 1, 32, 32)
     assert not torch.equal(network.train()(x), network(x))
     assert torch.equal(network.eval()(x), network(x))
+
+
+class TestAnyOtherNetworkOfTimm:
+    def test_is_measured_when_it_is_named(self):
+        entry = find("timm/test_efficientnet")
+        assert (
+            entry.parameters
+            == build("timm/test_efficientnet", channels=3, size=(64, 64), classes=1000).parameter_count
+        )
+        assert entry.typical_input == (160, 160, 3)
+        assert entry.embedding_size == 256
+        assert set(entry.options) == {"dropout", "padding"}
+        assert entry.weights == ("test_efficientnet.r160_in1k",)
+
+    def test_has_the_smallest_input_that_it_really_takes(self):
+        assert find("timm/inception_v3").smallest_input_px == 75
+
+    def test_without_an_option_refuses_it(self):
+        with pytest.raises(InvalidConfig, match="no option 'padding'. Known: dropout"):
+            build("timm/resnet10t", channels=3, size=(64, 64), classes=2, options={"padding": "same"})
+
+    def test_with_a_fixed_input_is_built_for_the_size_that_is_asked(self):
+        with torch.device("meta"):
+            network = build("timm/vit_tiny_patch16_224", channels=3, size=(96, 64), classes=2)
+            assert network.eval()(torch.zeros(1, 3, 96, 64)).shape == (1, 2)
+
+    def test_that_has_two_heads_is_refused(self):
+        with pytest.raises(Unsupported, match="does not end in one dense layer"):
+            find("timm/levit_128s")
+
+    def test_misspelt_is_refused_with_the_nearest_name(self):
+        with pytest.raises(NotFound, match='Did you mean "timm/mobilenetv3_small_100"'):
+            find("timm/mobilenetv3_smal")
+
+    def test_with_a_tag_is_refused_and_the_tag_is_explained(self):
+        with pytest.raises(NotFound, match="A tag after a dot names weights"):
+            find("timm/resnet18.a1_in1k")
 
 
 def test_an_unknown_network_is_refused_with_the_nearest_name():
@@ -99,7 +210,15 @@ def test_an_option_out_of_bounds_is_refused(value):
         build("lenet5", channels=1, size=(28, 28), classes=10, options={"dropout": value})
 
 
-def test_the_table_and_the_recipe_are_read_without_torch():
-    code = "import darkroom.networks, darkroom.training, sys; print('torch' in sys.modules)"
+def test_a_word_that_an_option_does_not_know_is_refused():
+    with pytest.raises(InvalidConfig, match="expected default or same. Received: 'valid'"):
+        build("mobilenetv1_025", channels=1, size=(32, 32), classes=2, options={"padding": "valid"})
+
+
+def test_the_table_the_recipe_and_the_weights_are_read_without_torch():
+    code = (
+        "import darkroom.networks, darkroom.networks.weights, darkroom.training, sys\n"
+        "print({'torch', 'timm', 'torchvision'} & set(sys.modules))"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "False"
+    assert answer.stdout.strip() == "set()"

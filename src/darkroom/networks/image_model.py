@@ -28,7 +28,9 @@ class ImageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
-        scale, shift = scale_and_shift(normalisation)
+        if (normalisation.kind == "mean-image") != (network.mean_image is not None):
+            raise ValueError("A mean picture goes with normalisation mean-image, and only with it.")
+        scale, shift = scale_and_shift(normalisation, network.mean_image)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
         self.with_embedding = with_embedding
@@ -62,8 +64,20 @@ def normalise(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return (images.to(torch.float32) * scale + shift).permute(0, 3, 1, 2)
 
 
-def scale_and_shift(normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """Returns (C,) scale and (C,) shift, with p · scale + shift = (p / 255 − mean) / std."""
+def scale_and_shift(
+    normalisation: Normalisation, mean_image: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Returns scale and shift, with p · scale + shift = (p / 255 − mean) / std.
+
+    Args:
+        normalisation: with mean and deviation of each channel.
+        mean_image: (H, W, C), takes the place of the mean.
+
+    Returns:
+        (C,) and (C,), or (C,) and (H, W, C) when there is a mean picture.
+    """
     mean = torch.tensor(normalisation.mean, dtype=torch.float64)
+    if mean_image is not None:
+        mean = mean_image.detach().cpu().double()
     std = torch.tensor(normalisation.std, dtype=torch.float64)
     return (1 / (255 * std)).float(), (-mean / std).float()

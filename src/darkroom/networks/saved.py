@@ -1,7 +1,7 @@
 """Save and load a network as safetensors, with its card in the file's metadata; no pickle is read.
 
 The metadata hold `card` (the whole model card as JSON), the facts that other tools look for (`mean`,
-`std`, `labels`, `source`, `licence`), and `sha256` over the weights, so that a changed file is noticed.
+`std`, `normalisation`, `labels`, `source`, `licence`), and `sha256` over the weights, so that a changed file is noticed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from torch import Tensor
 from darkroom import atomic
 from darkroom.errors import Damaged, NotFound
 from darkroom.networks.network import Network
-from darkroom.networks.table import build
+from darkroom.networks.table import CUSTOM, build
 from darkroom.records import ModelCard
 
-__all__ = ["load", "load_card", "pack", "save", "unpack"]
+__all__ = ["digest", "load", "load_card", "pack", "save", "unpack"]
 
 
 def save(path: Path, network: Network | Mapping[str, Tensor], card: ModelCard) -> None:
@@ -41,6 +41,7 @@ def save(path: Path, network: Network | Mapping[str, Tensor], card: ModelCard) -
     facts = {
         "format": "pt",
         "card": card.model_dump_json(),
+        "normalisation": card.normalisation.kind,
         "mean": json.dumps(card.normalisation.mean),
         "std": json.dumps(card.normalisation.std),
         "labels": json.dumps(card.labels, ensure_ascii=False),
@@ -66,12 +67,23 @@ def load(path: Path) -> tuple[Network, ModelCard]:
         size=(card.contract.height_px, card.contract.width_px),
         classes=len(card.labels),
         options=card.options,
+        code=_code(path, card),
     )
+    if card.normalisation.kind == "mean-image":
+        network.mean_image = torch.zeros(card.contract.shape)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise _damaged(path, "its weights do not fit the network that its card names") from error
     return network.eval(), card
+
+
+def _code(path: Path, card: ModelCard) -> Path | None:
+    if card.network != CUSTOM.name:
+        return None
+    from darkroom.networks.custom import code_beside
+
+    return code_beside(path, card.code_sha256)
 
 
 def load_card(path: Path) -> ModelCard:
@@ -87,7 +99,7 @@ def load_card(path: Path) -> ModelCard:
 def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
     """Returns tensors and facts as the bytes of a safetensors file with a checksum."""
     rows = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return safetensors.torch.save(rows, {**facts, "sha256": _digest(rows)})
+    return safetensors.torch.save(rows, {**facts, "sha256": digest(rows)})
 
 
 def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -105,20 +117,21 @@ def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, "it is cut short or not a safetensors file") from error
-    if "sha256" in facts and facts["sha256"] != _digest(tensors):
+    if "sha256" in facts and facts["sha256"] != digest(tensors):
         raise _damaged(path, "its weights are not those that were written")
     return tensors, facts
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Returns the sha256 over names, types, shapes and values of tensors in the processor's memory."""
+    found = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         if tensor.numel():
             content: Any = tensor.reshape(-1).view(torch.uint8).numpy()
-            digest.update(content)
-    return digest.hexdigest()
+            found.update(content)
+    return found.hexdigest()
 
 
 def _card(path: Path, facts: Mapping[str, str]) -> ModelCard:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from darkroom.networks.network import Network
 
-__all__ = ["LayerFacts", "layers"]
+__all__ = ["LayerFacts", "embedding_size", "layers"]
 
 
 class LayerFacts(NamedTuple):
@@ -22,6 +22,22 @@ class LayerFacts(NamedTuple):
     """Shape of what it gives for one picture."""
     parameters: int
     """Trained numbers."""
+
+
+def embedding_size(network: Network, shape: tuple[int, int, int]) -> int:
+    """Returns the length of the vector before the last layer.
+
+    Args:
+        network: the network.
+        shape: (height, width, channels) of one picture.
+    """
+    was_training = network.training
+    height, width, channels = shape
+    try:
+        with torch.inference_mode():
+            return network.eval().features(torch.zeros(1, channels, height, width)).shape[1]
+    finally:
+        network.train(was_training)
 
 
 def layers(network: Network, shape: tuple[int, int, int]) -> list[LayerFacts]:
