@@ -1,5 +1,7 @@
 """Real pictures for the tests: scikit-learn's handwritten digits, as a rendering in memory."""
 
+import hashlib
+
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -20,7 +22,7 @@ class MemorySplit:
 
     def __init__(self, images, labels):
         self.images, self.labels = images, np.asarray(labels, np.int64)
-        self.image_ids = [f"image-{index}" for index in range(len(images))]
+        self.image_ids = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
         self.groups = [None] * len(images)
         self.shape = images.shape[1:]
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.amp import GradScaler
 from torch.nn import functional
 
 from darkroom.errors import Conflict, Damaged
@@ -61,7 +62,7 @@ def step(network, optimiser, number):
     optimiser.zero_grad()
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", Optimiser.model_fields["name"].annotation.__args__)
 def test_a_restored_training_goes_on_to_the_same_bits(tmp_path, name):
     path = tmp_path / "resume.safetensors"
     network, optimiser = fresh(name, seed=0)
@@ -129,3 +130,33 @@ def test_a_state_from_before_an_option_existed_counts_as_its_default():
     old = progress().model_dump(mode="json")
     del old["identity"]["recipe"]["augment"]["hue_deg"]
     check_same(Progress.model_validate(old), identity())
+
+
+def test_the_scale_of_float16_comes_back(tmp_path):
+    path = tmp_path / "resume.safetensors"
+    network, optimiser = fresh("sgd", seed=1)
+    scaler = GradScaler("cpu", init_scale=1024.0, growth_interval=3)
+    for number in range(4):
+        x = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(number))
+        scaler.scale(functional.cross_entropy(network(x), torch.arange(8))).backward()
+        scaler.step(optimiser)
+        scaler.update()
+        optimiser.zero_grad()
+    write_state(path, network, optimiser, progress(), scaler)
+    other, its = fresh("sgd", seed=2)
+    restored = GradScaler("cpu", init_scale=1.0, growth_interval=3)
+    restore(path, other, its, restored)
+    assert restored.state_dict() == scaler.state_dict()
+    assert restored.get_scale() == 2048.0
+
+
+def test_a_state_of_before_there_were_more_options_is_gone_on_from(tmp_path):
+    path = tmp_path / "resume.safetensors"
+    write_state(path, *fresh("adamw", seed=1), progress())
+    text = read_progress(path).model_dump(mode="json")
+    recipe = text["identity"]["recipe"]
+    for name in ("loss", "normalisation", "accumulate_batches"):
+        del recipe[name]
+    for name in ("rms_decay", "rho", "adadelta_epsilon"):
+        del recipe["optimiser"][name]
+    check_same(Progress.model_validate(text), identity())

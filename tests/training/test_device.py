@@ -5,7 +5,13 @@ import torch
 
 from darkroom.errors import Unsupported
 from darkroom.settings import available_cores
-from darkroom.training.device import choose_device, default_threads, derive_seed, reproducible
+from darkroom.training.device import (
+    check_precision,
+    choose_device,
+    default_threads,
+    derive_seed,
+    reproducible,
+)
 
 
 def test_auto_takes_the_best_device_there_is():
@@ -21,6 +27,14 @@ def test_a_device_that_is_not_there_is_refused():
     absent = "mps" if torch.cuda.is_available() else "cuda"
     with pytest.raises(Unsupported, match=f"no device {absent}. Present: .*cpu"):
         choose_device(absent)
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_float16_is_refused_where_its_gradients_would_vanish(device):
+    check_precision(torch.device("cuda"), "float16")
+    check_precision(torch.device(device), "bfloat16")
+    with pytest.raises(Unsupported, match=f"this training is on {device}. Set precision = bfloat16"):
+        check_precision(torch.device(device), "float16")
 
 
 def test_threads_are_at_most_the_cores():

@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from darkroom.errors import Cancelled, Conflict, Invalid
+from darkroom.errors import Cancelled, Conflict, Invalid, InvalidConfig, Unsupported
 from darkroom.networks.image_model import ImageModel
 from darkroom.networks.predictor import predict
 from darkroom.networks.saved import load, unpack
 from darkroom.records import ModelCard
-from darkroom.training import Augment, EarlyStopping, Optimiser, Recipe, Schedule
+from darkroom.training import Augment, EarlyStopping, Loss, Optimiser, Recipe, Schedule
 from darkroom.training.loop import train
-from darkroom.training.pixels import measure_normalisation
+from darkroom.training.normalisation import measure_normalisation
 from darkroom.training.run_folder import read_metrics
 from tests.training.digits import FACTS, MemoryRendering, MemorySplit, digits
 
@@ -38,8 +38,7 @@ def weights(folder, name="last"):
 
 
 def same(first, second):
-    assert first.keys() == second.keys()
-    return all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def events(folder):
@@ -146,7 +145,7 @@ class StopAfter:
         return self.left < 0
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimiser", Optimiser.model_fields["name"].annotation.__args__)
 @pytest.mark.parametrize("batches", [0, 7, 12])
 def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path, optimiser, batches):
     recipe = EVERY_CHANCE.model_copy(update={"optimiser": Optimiser(name=optimiser)})
@@ -257,6 +256,14 @@ def test_the_learning_rate_follows_the_schedule(tmp_path):
         {"precision": "bfloat16"},
         {"batch_size": 16},
         {"learning_rate": 0.01},
+        {"accumulate_batches": 2},
+        {"normalisation": "mean-pixel"},
+        {"normalisation": "mean-image"},
+        {"normalisation": "none"},
+        {"loss": Loss(name="focal")},
+        {"loss": Loss(label_smoothing=0.1)},
+        {"loss": Loss(class_weights="balanced")},
+        {"loss": Loss(class_weights="by-name", weight_by_class={"3": 4.0})},
         {"optimiser": Optimiser(beta1=0.5)},
         {"schedule": Schedule(name="one-cycle")},
     ],
@@ -291,3 +298,96 @@ def test_colour_pictures_that_are_not_square_train_as_well(tmp_path):
     )
     outcome = train(tmp_path, rendering=rendering, recipe=recipe, seed=0, facts=facts)
     assert outcome.best.val_accuracy == 1.0
+
+
+def test_accumulated_batches_give_the_gradient_of_the_large_batch(tmp_path):
+    sgd = Optimiser(name="sgd", momentum=0.0)
+    for loss in (Loss(), Loss(class_weights="balanced")):
+        whole = SHORT.model_copy(
+            update={"optimiser": sgd, "learning_rate": 0.1, "batch_size": 120, "loss": loss}
+        )
+        parts = whole.model_copy(update={"batch_size": 24, "accumulate_batches": 5})
+        once = run(
+            tmp_path / f"{loss.class_weights}-whole", whole
+        )  # 300 pictures: steps of 120, 120 and 60
+        added = run(tmp_path / f"{loss.class_weights}-parts", parts)  # 13 batches: five, five and three
+        assert once.last.step == added.last.step == 3 * 3
+        expected = weights(tmp_path / f"{loss.class_weights}-whole")
+        for name, weight in weights(tmp_path / f"{loss.class_weights}-parts").items():
+            torch.testing.assert_close(weight, expected[name], rtol=1e-4, atol=1e-5)
+        assert added.last.learning_rate == once.last.learning_rate
+
+
+def test_a_training_can_be_stopped_between_the_batches_of_a_step(tmp_path):
+    recipe = EVERY_CHANCE.model_copy(update={"batch_size": 32, "accumulate_batches": 4})
+    run(tmp_path / "whole", recipe)
+    with pytest.raises(Cancelled):
+        run(tmp_path / "parts", recipe, should_stop=StopAfter(15))
+    run(tmp_path / "parts", recipe)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+@pytest.mark.parametrize("kind", ["mean-pixel", "mean-image", "none"])
+def test_each_normalisation_answers_and_goes_on_as_it_trained(tmp_path, kind):
+    recipe = EVERY_CHANCE.model_copy(update={"normalisation": kind, "learning_rate": 0.01})
+    outcome = run(tmp_path / "whole", recipe)
+    with pytest.raises(Cancelled):
+        run(tmp_path / "parts", recipe, should_stop=StopAfter(7))
+    run(tmp_path / "parts", recipe)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    network, card = load(tmp_path / "whole" / outcome.weights)
+    assert card.normalisation.kind == kind
+    assert len(card.model_dump_json()) < 4000
+    split = digits(train=300, val=100).split("val")
+    probabilities = predict(ImageModel.of(network, card), [split.images])
+    loss = float(-np.log(probabilities[np.arange(100), split.labels]).mean())
+    assert loss == pytest.approx(outcome.best.val_loss, rel=1e-4)
+
+
+def test_losses_and_weights_change_the_weights_and_not_how_figures_are_taken(tmp_path):
+    recipe = SHORT.model_copy(
+        update={
+            "epochs": 1,
+            "loss": Loss(name="focal", class_weights="by-name", weight_by_class={"1": 9.0}),
+        }
+    )
+    outcome = run(tmp_path, recipe)
+    network, card = load(tmp_path / outcome.weights)
+    split = digits(train=300, val=100).split("val")
+    probabilities = predict(ImageModel.of(network, card), [split.images])
+    plain = float(-np.log(probabilities[np.arange(100), split.labels]).mean())
+    assert outcome.best.val_loss == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_class_that_weighs_more_is_found_more_often(tmp_path):
+    def recall(folder, loss):
+        outcome = run(folder, SHORT.model_copy(update={"epochs": 4, "learning_rate": 0.005, "loss": loss}))
+        network, card = load(folder / outcome.weights.replace("best", "last"))
+        split = digits(train=300, val=100).split("val")
+        answers = predict(ImageModel.of(network, card), [split.images]).argmax(1)
+        return float((answers == 8).mean())
+
+    heavy = Loss(class_weights="by-name", weight_by_class={"8": 50.0})
+    assert recall(tmp_path / "heavy", heavy) > recall(tmp_path / "plain", Loss()) + 0.05
+
+
+def test_nonsense_is_refused_before_a_folder_is_begun(tmp_path):
+    with pytest.raises(InvalidConfig, match="no effect"):
+        run(tmp_path, SHORT.model_copy(update={"optimiser": Optimiser(rho=0.5)}))
+    with pytest.raises(InvalidConfig, match="an epoch has 5 batches of 64"):
+        run(tmp_path, SHORT.model_copy(update={"accumulate_batches": 6}))
+    with pytest.raises(Unsupported, match="float16 trains on cuda only; this training is on cpu"):
+        run(tmp_path, SHORT.model_copy(update={"precision": "float16"}))
+    assert not (tmp_path / "config.toml").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="float16 training needs a GPU")
+def test_float16_on_a_gpu_learns_and_goes_on_with_its_scale(tmp_path):
+    recipe = Recipe(epochs=4, learning_rate=0.01, precision="float16", device="cuda", threads=1)
+    outcome = run(tmp_path / "whole", recipe)
+    assert outcome.best.val_accuracy > 0.8
+    with pytest.raises(Cancelled):
+        run(tmp_path / "parts", recipe, should_stop=StopAfter(12))
+    again = run(tmp_path / "parts", recipe)
+    assert again.best.val_accuracy == pytest.approx(outcome.best.val_accuracy, abs=0.05)
+    assert "scaler.scale" in unpack(tmp_path / "parts" / "resume.safetensors")[0]

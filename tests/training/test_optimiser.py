@@ -48,17 +48,70 @@ def test_adam_follows_its_formula():
     assert got == pytest.approx(weight, abs=1e-6)
 
 
+GRADIENTS = [1.0, -0.5, 2.0]
+
+
+def test_nag_looks_ahead_along_its_momentum():
+    velocity, weight = 0.0, 1.0
+    for gradient in GRADIENTS:
+        velocity = 0.8 * velocity + gradient
+        weight -= 0.1 * (gradient + 0.8 * velocity)
+    chosen = Optimiser(name="nag", momentum=0.8)
+    got = stepped(Recipe(learning_rate=0.1, weight_decay=0, optimiser=chosen), GRADIENTS)
+    assert got == pytest.approx(weight, abs=1e-6)
+
+
+def test_rmsprop_divides_by_the_root_of_the_mean_square():
+    square, weight = 0.0, 1.0
+    for gradient in GRADIENTS:
+        square = 0.9 * square + 0.1 * gradient**2
+        weight -= 0.1 * gradient / (square**0.5 + 1e-3)
+    chosen = Optimiser(name="rmsprop", rms_decay=0.9, epsilon=1e-3)
+    got = stepped(Recipe(learning_rate=0.1, weight_decay=0, optimiser=chosen), GRADIENTS)
+    assert got == pytest.approx(weight, abs=1e-6)
+
+
+def test_adagrad_divides_by_the_root_of_the_sum_of_squares():
+    square, weight = 0.0, 1.0
+    for gradient in GRADIENTS:
+        square += gradient**2
+        weight -= 0.1 * gradient / (square**0.5 + 1e-3)
+    chosen = Optimiser(name="adagrad", epsilon=1e-3)
+    got = stepped(Recipe(learning_rate=0.1, weight_decay=0, optimiser=chosen), GRADIENTS)
+    assert got == pytest.approx(weight, abs=1e-6)
+
+
+def test_adadelta_steps_by_the_ratio_of_two_root_mean_squares():
+    square, steps, weight = 0.0, 0.0, 1.0
+    for gradient in GRADIENTS:
+        square = 0.8 * square + 0.2 * gradient**2
+        change = ((steps + 1e-4) / (square + 1e-4)) ** 0.5 * gradient
+        steps = 0.8 * steps + 0.2 * change**2
+        weight -= 0.5 * change
+    chosen = Optimiser(name="adadelta", rho=0.8, adadelta_epsilon=1e-4)
+    got = stepped(Recipe(learning_rate=0.5, weight_decay=0, optimiser=chosen), GRADIENTS)
+    assert got == pytest.approx(weight, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["nag", "rmsprop", "adagrad", "adadelta"])
+def test_weight_decay_of_the_others_is_part_of_the_gradient(name):
+    chosen = Optimiser(name=name)
+    decayed = stepped(Recipe(learning_rate=0.1, weight_decay=0.5, optimiser=chosen), [0.3])
+    by_hand = stepped(Recipe(learning_rate=0.1, weight_decay=0.0, optimiser=chosen), [0.3 + 0.5 * 1.0])
+    assert decayed == pytest.approx(by_hand)
+
+
 def test_decay_of_adamw_does_not_pass_through_the_gradient():
     recipe = Recipe(learning_rate=0.1, weight_decay=0.5, optimiser=Optimiser(name="adamw"))
     assert stepped(recipe, [0.0]) == pytest.approx(1 - 0.1 * 0.5)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", Optimiser.model_fields["name"].annotation.__args__)
 def test_weight_decay_shrinks_kernels_and_leaves_biases_alone(name):
     torch.manual_seed(0)
     network = build("lenet5", channels=1, size=(16, 16), classes=3)
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    recipe = Recipe(learning_rate=0.01, weight_decay=0.5, optimiser=Optimiser(name=name))
+    recipe = Recipe(learning_rate=0.001, weight_decay=0.5, optimiser=Optimiser(name=name))
     optimiser = make_optimiser(recipe, network, CPU)
     for weight in network.parameters():
         weight.grad = torch.zeros_like(weight)

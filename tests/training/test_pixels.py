@@ -8,7 +8,8 @@ import torch
 
 from darkroom.errors import InvalidLabel
 from darkroom.records import Normalisation
-from darkroom.training.pixels import Pixels, measure_normalisation
+from darkroom.training.normalisation import measure_normalisation
+from darkroom.training.pixels import Pixels
 from tests.training.digits import MemorySplit, digits
 
 CPU = torch.device("cpu")

@@ -24,7 +24,7 @@ BEYOND = [
     (Recipe, {"snapshot_every": -1}),
     (Recipe, {"device": "tpu"}),
     (Recipe, {"threads": -1}),
-    (Recipe, {"precision": "float16"}),
+    (Recipe, {"precision": "float8"}),
     (Recipe, {"select_by": "test_accuracy"}),
     (Optimiser, {"name": "sdg"}),
     (Optimiser, {"momentum": 1.0}),

@@ -1,9 +1,12 @@
 """Learning rates: the same numbers as torch's schedulers give, batch by batch."""
 
+import math
 from itertools import pairwise
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from darkroom.training import Schedule
 from darkroom.training.schedule import learning_rate
@@ -45,6 +48,96 @@ def test_cosine_is_torchs_cosine():
     assert ours(Schedule(name="cosine", warmup_epochs=0, final_share=0.1)) == pytest.approx(expected)
 
 
+def test_multistep_is_torchs_multistep():
+    expected = theirs(lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [2, 3, 9], 0.3), each=PER_EPOCH)
+    got = ours(Schedule(name="multistep", warmup_epochs=0, milestones=(2, 3, 9), step_factor=0.3))
+    assert got == pytest.approx(expected)
+
+
+def test_polynomial_is_torchs_polynomial():
+    expected = theirs(lambda o: torch.optim.lr_scheduler.PolynomialLR(o, STEPS, power=2.5))
+    assert ours(Schedule(name="polynomial", warmup_epochs=0, power=2.5)) == pytest.approx(expected)
+
+
+def test_exponential_falls_by_its_factor_in_each_epoch():
+    expected = theirs(lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.8 ** (1 / PER_EPOCH)))
+    got = ours(Schedule(name="exponential", warmup_epochs=0, epoch_factor=0.8))
+    assert got == pytest.approx(expected)
+    assert got[3 * PER_EPOCH] == pytest.approx(LARGEST * 0.8**3)
+
+
+def caffe(policy, largest, iteration, *, iterations, gamma=1.0, power=1.0, stepsize=1, stepvalues=()):
+    """The policies as Caffe documents them, in iterations."""
+    return (
+        largest
+        * {
+            "fixed": lambda: 1.0,
+            "step": lambda: gamma ** (iteration // stepsize),
+            "exponential": lambda: gamma**iteration,
+            "inverse": lambda: (1 + gamma * iteration) ** -power,
+            "multistep": lambda: gamma ** sum(iteration >= value for value in stepvalues),
+            "polynomial": lambda: (1 - iteration / iterations) ** power,
+            "sigmoid": lambda: 1 / (1 + math.exp(-gamma * (iteration - stepsize))),
+        }[policy]()
+    )
+
+
+@given(
+    per_epoch=st.integers(1, 50),
+    epochs=st.integers(1, 40),
+    way=st.floats(0, 1, exclude_max=True),
+    factor=st.floats(0.01, 1),
+    gamma=st.floats(0.001, 10),
+    power=st.floats(0.1, 5),
+    milestones=st.sets(st.integers(1, 40), min_size=1, max_size=5),
+    middle=st.floats(0, 1),
+)
+def test_each_policy_is_caffes_with_iterations_for_epochs(
+    per_epoch, epochs, way, factor, gamma, power, milestones, middle
+):
+    total = per_epoch * epochs
+    step = int(way * total)
+    asked = {
+        "fixed": ({}, {}),
+        "step": (
+            {"step_epochs": min(milestones), "step_factor": factor},
+            {"gamma": factor, "stepsize": min(milestones) * per_epoch},
+        ),
+        "multistep": (
+            {"milestones": tuple(sorted(milestones)), "step_factor": factor},
+            {"gamma": factor, "stepvalues": [value * per_epoch for value in milestones]},
+        ),
+        "exponential": ({"epoch_factor": factor}, {"gamma": factor ** (1 / per_epoch)}),
+        "inverse": ({"gamma": gamma, "power": power}, {"gamma": gamma / per_epoch, "power": power}),
+        "polynomial": ({"power": power}, {"power": power}),
+        "sigmoid": (
+            {"steepness": gamma, "middle_share": middle},
+            {"gamma": -gamma / per_epoch, "stepsize": middle * total},
+        ),
+    }
+    for name, (options, theirs) in asked.items():
+        schedule = Schedule(name=name, warmup_epochs=0, **options)
+        got = learning_rate(schedule, 0.3, step=step, steps_per_epoch=per_epoch, total_steps=total)
+        expected = caffe(name, 0.3, step, iterations=total, **theirs)
+        assert got == pytest.approx(expected, rel=1e-6, abs=1e-300), name
+
+
+def test_a_very_steep_sigmoid_ends_near_nothing_and_not_in_an_error():
+    schedule = Schedule(name="sigmoid", warmup_epochs=0, steepness=1000.0)
+    assert ours(schedule)[0] == LARGEST
+    assert 0 <= ours(schedule)[-1] < 1e-9
+
+
+FALLING = ("exponential", "inverse", "polynomial", "cosine")
+
+
+@pytest.mark.parametrize("name", FALLING)
+def test_after_a_warm_up_a_falling_rate_begins_at_its_largest(name):
+    rates = ours(Schedule(name=name, warmup_epochs=2))
+    assert rates[2 * PER_EPOCH] == LARGEST
+    assert all(after < before for before, after in pairwise(rates[2 * PER_EPOCH :]))
+
+
 def test_one_cycle_is_torchs_one_cycle():
     def make(optimiser):
         return torch.optim.lr_scheduler.OneCycleLR(
@@ -69,7 +162,7 @@ def test_warm_up_rises_in_a_straight_line(name):
     assert max(rates) == pytest.approx(LARGEST)
 
 
-@pytest.mark.parametrize("name", ["fixed", "step", "cosine", "one-cycle"])
+@pytest.mark.parametrize("name", Schedule.model_fields["name"].annotation.__args__)
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_even_the_shortest_training_has_a_rate_above_zero_at_first(name, steps):
     rate = learning_rate(Schedule(name=name), LARGEST, step=0, steps_per_epoch=1, total_steps=steps)

@@ -4,12 +4,13 @@ The loop is `darkroom.training.loop.train`; this file stays free of torch, so th
 """
 
 from darkroom.training.outcome import CardFacts, TrainOutcome
-from darkroom.training.recipe import Augment, EarlyStopping, Optimiser, Recipe, Schedule
+from darkroom.training.recipe import Augment, EarlyStopping, Loss, Optimiser, Recipe, Schedule
 
 __all__ = [
     "Augment",
     "CardFacts",
     "EarlyStopping",
+    "Loss",
     "Optimiser",
     "Recipe",
     "Schedule",

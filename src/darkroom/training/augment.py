@@ -51,6 +51,8 @@ class Augmenter:
         shape: (height, width, channels) of a picture.
         normalisation: that of the pictures.
         device: where batches are.
+        mean_image: (H, W, C), for pictures from which a mean picture was subtracted: it stays where it is
+            while the pictures move.
     """
 
     grid: Tensor
@@ -62,8 +64,10 @@ class Augmenter:
         shape: tuple[int, int, int],
         normalisation: Normalisation,
         device: torch.device,
+        mean_image: Tensor | None = None,
     ) -> None:
         self.augment = augment
+        self._difference = _from_mean(mean_image, normalisation, device)
         scale, shift = scale_and_shift(normalisation)
         self._scale, self._shift = scale[:, None].to(device), shift[:, None].to(device)
         self._height, self._width, self._channels = shape
@@ -86,6 +90,11 @@ class Augmenter:
             draws: for these n pictures.
             noise: a generator of the device.
         """
+        if self._difference is None or self.augment == Augment():
+            return self._changed(values, draws, noise)
+        return self._changed(values + self._difference, draws, noise) - self._difference
+
+    def _changed(self, values: Tensor, draws: Draws, noise: torch.Generator) -> Tensor:
         if draws.theta is not None:
             values = warp(values, draws.theta, self.grid, edge=self.augment.edge)
         if draws.colour is not None:
@@ -215,6 +224,16 @@ class _Drawer:
 
     def sign(self) -> Tensor:
         return torch.where(self.zero_to_one() < 0.5, -1.0, 1.0)
+
+
+def _from_mean(image: Tensor | None, normalisation: Normalisation, device: torch.device) -> Tensor | None:
+    """Returns how far a mean picture (H, W, C) is from its mean, as the network's input (C, H, W)."""
+    if image is None:
+        return None
+    mean, std = (
+        torch.tensor(part, dtype=torch.float64) for part in (normalisation.mean, normalisation.std)
+    )
+    return ((image.double().cpu() - mean) / std).float().permute(2, 0, 1).to(device)
 
 
 def _points(height: int, width: int) -> Tensor:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from darkroom import atomic
@@ -26,7 +27,8 @@ from darkroom.training.run_folder import RunFolder
 
 __all__ = ["Identity", "Keeper", "Progress", "check_same", "read_progress", "restore", "write_state"]
 
-NETWORK, OPTIMISER = "network.", "optimiser."
+NETWORK, OPTIMISER, SCALER = "network.", "optimiser.", "scaler."
+SCALER_STATE = {"scale": float, "_growth_tracker": int}
 SAVING_SHARE = 0.01
 """After an epoch the state is saved unless that would take more than this share of the time."""
 
@@ -71,8 +73,10 @@ class Keeper:
 
     Args:
         run: the run's folder.
-        network: what is trained.
+        learner: what is trained: the network, or its last layer alone.
+        weights: gives the weights of the whole network, as they now are.
         optimiser: what trains it.
+        scaler: what scales the loss in float16.
         card: makes the card of an epoch.
         saved_epoch: epoch of the state that is on disk, 0 for none.
     """
@@ -80,12 +84,16 @@ class Keeper:
     def __init__(
         self,
         run: RunFolder,
-        network: nn.Module,
+        learner: nn.Module,
+        weights: Callable[[], Mapping[str, Tensor]],
         optimiser: Optimizer,
+        scaler: GradScaler,
         card: Callable[[int], ModelCard],
         saved_epoch: int,
     ) -> None:
-        self._run, self._network, self._optimiser, self._card = run, network, optimiser, card
+        self._run, self._learner, self._card = run, learner, card
+        self._optimiser, self._scaler = optimiser, scaler
+        self._weights = weights
         self._best: dict[str, Tensor] = {}
         self._saved_epoch = saved_epoch
         self._saved_at = time.perf_counter()
@@ -93,7 +101,7 @@ class Keeper:
 
     def keep(self, progress: Progress, *, snapshot_every: int) -> None:
         """Keeps what is due after an epoch."""
-        epoch, weights = progress.epoch, self._network.state_dict()
+        epoch, weights = progress.epoch, self._weights()
         if progress.best_epoch == epoch:
             self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
         if snapshot_every and epoch % snapshot_every == 0:
@@ -111,16 +119,22 @@ class Keeper:
         if self._best:
             save(self._run.checkpoints / "best.safetensors", self._best, self._card(progress.best_epoch))
             self._best = {}
-        weights = self._network.state_dict()
+        weights = self._weights()
         save(self._run.checkpoints / "last.safetensors", weights, self._card(progress.epoch))
         self._run.flush()
-        write_state(self._run.state, self._network, self._optimiser, progress)
+        write_state(self._run.state, self._learner, self._optimiser, progress, self._scaler)
         self._saved_epoch = progress.epoch
         self._saved_at = time.perf_counter()
         self._cost_s = self._saved_at - began
 
 
-def write_state(path: Path, network: nn.Module, optimiser: Optimizer, progress: Progress) -> None:
+def write_state(
+    path: Path,
+    network: nn.Module,
+    optimiser: Optimizer,
+    progress: Progress,
+    scaler: GradScaler | None = None,
+) -> None:
     """Writes the state, whole or not at all.
 
     Raises:
@@ -131,6 +145,11 @@ def write_state(path: Path, network: nn.Module, optimiser: Optimizer, progress: 
         for name, value in state.items():
             if value is not None:
                 tensors[f"{OPTIMISER}{index}.{name}"] = torch.as_tensor(value)
+    if scaler is not None and scaler.is_enabled():
+        state = scaler.state_dict()
+        tensors |= {
+            SCALER + name: torch.tensor(float(state[name]), dtype=torch.float64) for name in SCALER_STATE
+        }
     atomic.write_bytes(path, pack(tensors, {"progress": progress.model_dump_json()}))
 
 
@@ -161,8 +180,8 @@ def check_same(progress: Progress, identity: Identity) -> None:
         )
 
 
-def restore(path: Path, network: nn.Module, optimiser: Optimizer) -> None:
-    """Puts weights and optimiser back as they were."""
+def restore(path: Path, network: nn.Module, optimiser: Optimizer, scaler: GradScaler | None = None) -> None:
+    """Puts weights, optimiser and scaler back as they were."""
     tensors = _read(path)[1]
     weights = {n.removeprefix(NETWORK): t for n, t in tensors.items() if n.startswith(NETWORK)}
     network.load_state_dict(weights)
@@ -173,6 +192,9 @@ def restore(path: Path, network: nn.Module, optimiser: Optimizer) -> None:
             index, key = name.removeprefix(OPTIMISER).split(".")
             states.setdefault(int(index), {})[key] = _as_weight(tensor, trained[int(index)])
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+    if scaler is not None and scaler.is_enabled():
+        kept = {name: kind(tensors[SCALER + name]) for name, kind in SCALER_STATE.items()}
+        scaler.load_state_dict({**scaler.state_dict(), **kept})
 
 
 def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:

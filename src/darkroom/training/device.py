@@ -14,7 +14,14 @@ from torch.utils import deterministic as _deterministic
 from darkroom.errors import Unsupported
 from darkroom.settings import available_cores
 
-__all__ = ["choose_device", "default_threads", "derive_seed", "device_name", "reproducible"]
+__all__ = [
+    "check_precision",
+    "choose_device",
+    "default_threads",
+    "derive_seed",
+    "device_name",
+    "reproducible",
+]
 
 deterministic: Any = _deterministic  # its attributes are made when it is imported
 
@@ -40,6 +47,21 @@ def choose_device(name: str) -> torch.device:
             present=", ".join(device for device, there in present.items() if there),
         )
     return torch.device(name)
+
+
+def check_precision(device: torch.device, precision: str) -> None:
+    """Makes sure that the device can train in a precision.
+
+    Raises:
+        Unsupported: float16 anywhere but on cuda.
+    """
+    if precision == "float16" and device.type != "cuda":
+        raise Unsupported(
+            "device.no-float16",
+            "Precision float16 trains on cuda only; this training is on {device}.",
+            do="Set precision = bfloat16 or float32 in the recipe.",
+            device=device.type,
+        )
 
 
 def device_name(device: torch.device) -> str:

@@ -7,22 +7,15 @@ from the last saved epoch and ends, on the processor, with the same weights to t
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
-from torch.optim import Optimizer
 
-from darkroom.networks.network import Network
-from darkroom.networks.table import build
-from darkroom.records import MetricPoint, ModelCard, Normalisation, now
+from darkroom.features import FeatureStore
+from darkroom.networks.start import NetworkStart
+from darkroom.records import MetricPoint
 from darkroom.training import checkpoint
-from darkroom.training.augment import Augmenter, preview
+from darkroom.training.bench import Bench, prepare
 from darkroom.training.checkpoint import Identity, Keeper, Progress
 from darkroom.training.device import (
     choose_device,
@@ -31,12 +24,11 @@ from darkroom.training.device import (
     device_name,
     reproducible,
 )
-from darkroom.training.optimiser import make_optimiser
 from darkroom.training.outcome import CardFacts, TrainOutcome
-from darkroom.training.pixels import Pixels, RenderedSplit, Rendering, measure_normalisation
-from darkroom.training.recipe import Recipe, check_fits, network_options
+from darkroom.training.pixels import Rendering
+from darkroom.training.recipe import Recipe
 from darkroom.training.reporter import OnProgress, Reporter, ShouldStop, not_finite
-from darkroom.training.run_folder import RunFolder, library_versions
+from darkroom.training.run_folder import RunFolder
 from darkroom.training.schedule import learning_rate
 from darkroom.training.selection import advance, is_done
 from darkroom.training.tally import Tally
@@ -44,7 +36,6 @@ from darkroom.training.tally import Tally
 __all__ = ["train"]
 
 VALIDATION_BATCH = 512
-PREVIEW_ROWS = 6
 
 
 def train(
@@ -56,6 +47,8 @@ def train(
     facts: CardFacts,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
+    features: FeatureStore | None = None,
+    start: NetworkStart = NetworkStart(),  # noqa: B008
 ) -> TrainOutcome:
     """Trains a network, or goes on with a training that was stopped.
 
@@ -67,6 +60,9 @@ def train(
         facts: what the model card says about data and use.
         on_progress: told about batches a few times a second.
         should_stop: asked after each batch.
+        features: where the features are kept that the last layer is trained on; in the run's folder when
+            not given.
+        start: what the network begins with: pretrained weights, the user's file.
 
     Raises:
         Invalid: there is nothing to train on, or the loss is no longer a number.
@@ -81,12 +77,16 @@ def train(
     progress = _read_progress(run, recipe, seed, facts)
     device = choose_device(recipe.device)
     with run, reproducible(device, progress.threads):
-        bench = _prepare(rendering, recipe, seed, facts, device)
+        bench = prepare(
+            rendering, recipe, seed, facts, device, features or FeatureStore(folder / "features"), start
+        )
         if progress.epoch:
-            checkpoint.restore(run.state, bench.network, bench.optimiser)
+            checkpoint.restore(run.state, bench.learner, bench.optimiser, bench.scaler)
         resumed_from = progress.epoch
         reporter = Reporter(recipe, bench.total_steps, on_progress, should_stop)
-        keeper = Keeper(run, bench.network, bench.optimiser, bench.card, resumed_from)
+        keeper = Keeper(
+            run, bench.learner, bench.weights, bench.optimiser, bench.scaler, bench.card, resumed_from
+        )
         _begin(run, bench, progress)
         while not is_done(progress, recipe):
             point = _epoch(bench, progress.epoch + 1, reporter)
@@ -98,94 +98,7 @@ def train(
         return _finish(run, bench, progress, resumed_from)
 
 
-@dataclass
-class _Bench:
-    """Everything that an epoch works with."""
-
-    recipe: Recipe
-    seed: int
-    facts: CardFacts
-    device: torch.device
-    train: Pixels
-    val: Pixels
-    sheet: np.ndarray
-    normalisation: Normalisation
-    network: Network
-    optimiser: Optimizer
-    augmenter: Augmenter
-
-    @cached_property
-    def steps_per_epoch(self) -> int:
-        return len(_cut(torch.arange(len(self.train)), self.recipe.batch_size))
-
-    @property
-    def total_steps(self) -> int:
-        return self.steps_per_epoch * self.recipe.epochs
-
-    def card(self, epoch: int) -> ModelCard:
-        """Returns the card of the weights after an epoch."""
-        return ModelCard(
-            **self.facts.model_dump(exclude={"contract"}),
-            contract=self.facts.contract,
-            network=self.recipe.network,
-            options=network_options(self.recipe),
-            parameters=self.network.parameter_count,
-            normalisation=self.normalisation,
-            epoch=epoch,
-            seed=self.seed,
-            created_at=now(),
-            versions=library_versions(),
-        )
-
-    def generator(self, purpose: str, epoch: int, device: str = "cpu") -> torch.Generator:
-        """Returns the random numbers of one purpose in one epoch."""
-        return torch.Generator(device).manual_seed(derive_seed(self.seed, purpose, epoch))
-
-    def precision(self) -> AbstractContextManager[object]:
-        """Returns the context in which the network computes."""
-        if self.recipe.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-
-def _prepare(
-    rendering: Rendering,
-    recipe: Recipe,
-    seed: int,
-    facts: CardFacts,
-    device: torch.device,
-) -> _Bench:
-    split, val = rendering.split("train"), rendering.split("val")
-    check_fits(recipe, facts, split.shape, len(split), len(val))
-    normalisation = measure_normalisation(split, f"train split of {facts.dataset}")
-    torch.manual_seed(derive_seed(seed, "initialisation"))
-    height, width, channels = split.shape
-    network = build(
-        recipe.network,
-        channels=channels,
-        size=(height, width),
-        classes=len(facts.labels),
-        options=network_options(recipe),
-    )
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Bench(
-        recipe=recipe,
-        seed=seed,
-        facts=facts,
-        device=device,
-        train=Pixels(split, normalisation, device, len(facts.labels)),
-        val=Pixels(val, normalisation, device, len(facts.labels)),
-        sheet=preview(
-            _spread(split, PREVIEW_ROWS), recipe.augment, normalisation, seed=derive_seed(seed, "preview")
-        ),
-        normalisation=normalisation,
-        network=network,
-        optimiser=make_optimiser(recipe, network, device),
-        augmenter=Augmenter(recipe.augment, split.shape, normalisation, device),
-    )
-
-
-def _epoch(bench: _Bench, epoch: int, reporter: Reporter) -> MetricPoint:
+def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:
     began = time.perf_counter()
     train_loss, train_accuracy = _train_epoch(bench, epoch, reporter)
     trained = time.perf_counter()
@@ -203,36 +116,40 @@ def _epoch(bench: _Bench, epoch: int, reporter: Reporter) -> MetricPoint:
     )
 
 
-def _train_epoch(bench: _Bench, epoch: int, reporter: Reporter) -> tuple[float, float]:
-    """Returns mean loss and accuracy over the epoch, each batch as the weights then were."""
-    network, optimiser = bench.network.train(), bench.optimiser
+def _train_epoch(bench: Bench, epoch: int, reporter: Reporter) -> tuple[float, float]:
+    """Returns mean cross-entropy and accuracy over the epoch, each batch as the weights then were."""
+    network, optimiser, scaler = bench.learner.train(), bench.optimiser, bench.scaler
+    bench.begin_epoch(epoch)
     order = torch.randperm(len(bench.train), generator=bench.generator("order", epoch)).to(bench.device)
     draws = bench.augmenter.draw(len(order), bench.generator("augmentation", epoch))
     noise = bench.generator("noise", epoch, bench.device.type)
     torch.manual_seed(derive_seed(bench.seed, "dropout", epoch))
     tally = Tally(bench.device)
     step, done = (epoch - 1) * bench.steps_per_epoch, 0
-    for chosen in _cut(order, bench.recipe.batch_size):
+    for group in bench.groups(order):
         _set_learning_rate(bench, step)
-        x, labels = bench.train.batch(chosen)
-        x = bench.augmenter.apply(x, draws.part(done, done + len(chosen)), noise)
-        with bench.precision():
-            logits = network(x)
-            loss = functional.cross_entropy(logits, labels)
-        loss.backward()
-        optimiser.step()
+        step += 1
+        for chosen, share in zip(group, bench.shares(group), strict=True):
+            x, labels = bench.train.batch(chosen)
+            x = bench.augmenter.apply(x, draws.part(done, done + len(chosen)), noise)
+            with bench.precision():
+                logits = network(x)
+                loss = bench.loss(logits, labels)
+            scaler.scale(loss if share is None else loss * share).backward()
+            tally.add(logits, labels)
+            done += len(chosen)
+            reporter.batch(epoch, step, loss)
+        scaler.step(optimiser)
+        scaler.update()
         optimiser.zero_grad()
-        tally.add(logits, labels)
-        step, done = step + 1, done + len(chosen)
-        reporter.batch(epoch, step, loss)
     return _result(tally, bench.recipe, f"epoch {epoch}")
 
 
-def _validate(bench: _Bench, epoch: int) -> tuple[float | None, float | None]:
-    """Returns mean loss and accuracy over the validation split; None when it is empty."""
+def _validate(bench: Bench, epoch: int) -> tuple[float | None, float | None]:
+    """Returns mean cross-entropy and accuracy over the validation split; None when it is empty."""
     if len(bench.val) == 0:
         return None, None
-    network, tally = bench.network.eval(), Tally(bench.device)
+    network, tally = bench.learner.eval(), Tally(bench.device)
     with torch.inference_mode():
         for chosen in torch.arange(len(bench.val), device=bench.device).split(VALIDATION_BATCH):
             x, labels = bench.val.batch(chosen)
@@ -263,7 +180,7 @@ def _read_progress(run: RunFolder, recipe: Recipe, seed: int, facts: CardFacts) 
     return saved.model_copy(update={"threads": recipe.threads or saved.threads})
 
 
-def _begin(run: RunFolder, bench: _Bench, progress: Progress) -> None:
+def _begin(run: RunFolder, bench: Bench, progress: Progress) -> None:
     machine = {
         "device": bench.device.type,
         "device_name": device_name(bench.device),
@@ -275,7 +192,7 @@ def _begin(run: RunFolder, bench: _Bench, progress: Progress) -> None:
     run.write_preview(bench.sheet)
 
 
-def _finish(run: RunFolder, bench: _Bench, progress: Progress, resumed_from: int) -> TrainOutcome:
+def _finish(run: RunFolder, bench: Bench, progress: Progress, resumed_from: int) -> TrainOutcome:
     run.write_card(bench.card(progress.best_epoch))
     stopped_early = progress.epoch < bench.recipe.epochs
     run.event("finished", epoch=progress.epoch, best_epoch=progress.best_epoch, early=stopped_early)
@@ -293,7 +210,7 @@ def _finish(run: RunFolder, bench: _Bench, progress: Progress, resumed_from: int
     )
 
 
-def _set_learning_rate(bench: _Bench, step: int) -> None:
+def _set_learning_rate(bench: Bench, step: int) -> None:
     recipe = bench.recipe
     rate = learning_rate(
         recipe.schedule,
@@ -304,16 +221,3 @@ def _set_learning_rate(bench: _Bench, step: int) -> None:
     )
     for group in bench.optimiser.param_groups:
         group["lr"] = rate
-
-
-def _cut(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Returns the batches; a last picture alone joins the batch before, as batch statistics need two."""
-    batches = order.split(batch_size)
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        return (*batches[:-2], torch.cat(batches[-2:]))
-    return batches
-
-
-def _spread(split: RenderedSplit, count: int) -> np.ndarray:
-    """Returns a few pictures (n, H, W, C) uint8 from all over the split."""
-    return split.gather(np.linspace(0, len(split) - 1, min(count, len(split))).astype(np.int64)).copy()

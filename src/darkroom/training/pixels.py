@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from darkroom.errors import InvalidLabel
 from darkroom.networks.image_model import scale_and_shift
 from darkroom.records import Normalisation, Split
 
-__all__ = ["Pixels", "RenderedSplit", "Rendering", "measure_normalisation"]
+__all__ = ["Pixels", "RenderedSplit", "Rendering", "chunks"]
 
 MOST_BYTES_IN_MEMORY = 1 << 30
 CHUNK_IMAGES = 1024
@@ -62,6 +61,7 @@ class Pixels:
         normalisation: how they are normalised.
         device: where batches are wanted.
         classes: how many classes there are.
+        mean_image: (H, W, C) when a mean picture is subtracted.
         most_bytes: memory that pictures may fill; those that do not fit as float32 are kept as uint8, and
             those that do not fit so either are gathered batch by batch. The values are the same.
 
@@ -76,19 +76,18 @@ class Pixels:
         device: torch.device,
         classes: int,
         *,
+        mean_image: Tensor | None = None,
         most_bytes: int = MOST_BYTES_IN_MEMORY,
     ) -> None:
         labels = np.array(split.labels, np.int64)
-        _check_labels(labels, classes)
+        check_labels(labels, classes)
         self._split, self._device = split, device
         self._labels = torch.from_numpy(labels).to(device)
         # A product over three channels is not vectorised; a whole row of pixels at once is.
-        scale, shift = scale_and_shift(normalisation)
+        scale, shift = scale_and_shift(normalisation, mean_image)
         repeats = split.shape[1] if split.shape[2] > 1 else 1
-        self._row_scale, self._row_shift = (
-            scale.repeat(repeats).to(device),
-            shift.repeat(repeats).to(device),
-        )
+        self._row_scale = scale.repeat(repeats).to(device)
+        self._row_shift = (shift.repeat(repeats) if mean_image is None else shift.flatten(1)).to(device)
         self._buffer = np.empty((0, *split.shape), np.uint8)
         self._images: Tensor | None = None
         size_bytes = len(split) * math.prod(split.shape)
@@ -97,6 +96,10 @@ class Pixels:
 
     def __len__(self) -> int:
         return len(self._split)
+
+    def labels(self, indices: Tensor) -> Tensor:
+        """Returns labels (n,) for indices (n,) on the device."""
+        return self._labels.index_select(0, indices)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Returns pictures (n, C, H, W) float32, normalised, and labels (n,).
@@ -110,12 +113,12 @@ class Pixels:
             images = self._images.index_select(0, indices)
         if images.dtype == torch.uint8:
             images = self._normalise(images)
-        return images.permute(0, 3, 1, 2), self._labels.index_select(0, indices)
+        return images.permute(0, 3, 1, 2), self.labels(indices)
 
     def _load(self, *, as_float: bool) -> Tensor:
         dtype = torch.float32 if as_float else torch.uint8
         images = torch.empty((len(self), *self._split.shape), dtype=dtype, device=self._device)
-        for indices in _chunks(len(self)):
+        for indices in chunks(len(self)):
             chunk = self._gather(indices)
             images[indices[0] : indices[-1] + 1] = self._normalise(chunk) if as_float else chunk
         return images
@@ -131,39 +134,13 @@ class Pixels:
         return rows.mul_(self._row_scale).add_(self._row_shift).view(images.shape)
 
 
-def measure_normalisation(split: RenderedSplit, source: str) -> Normalisation:
-    """Returns mean and standard deviation of each channel over all pictures of a split, exactly.
-
-    They come from whole-number counts of the 256 values, so that the order of pictures, the chunks and
-    the machine cannot change them. A channel without variation gets the deviation of one step.
-    """
-    channels = split.shape[2]
-    counts = np.zeros((channels, 256), np.int64)
-    for indices in _chunks(len(split)):
-        chunk = split.gather(indices)
-        for channel in range(channels):
-            counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
-    moments = [_mean_and_deviation([int(count) for count in row]) for row in counts]
-    return Normalisation(
-        mean=tuple(mean for mean, _ in moments), std=tuple(std for _, std in moments), source=source
-    )
-
-
-def _mean_and_deviation(counts: Sequence[int]) -> tuple[float, float]:
-    number = sum(counts)
-    total = sum(value * count for value, count in enumerate(counts))
-    squares = sum(value * value * count for value, count in enumerate(counts))
-    mean = Fraction(total, number * 255)
-    variance = Fraction(number * squares - total * total, (number * 255) ** 2)
-    return float(mean), max(math.sqrt(variance), 1 / 255)
-
-
-def _chunks(count: int) -> Iterator[np.ndarray]:
+def chunks(count: int) -> Iterator[np.ndarray]:
+    """Yields the indices 0..count in parts that fit into memory as pictures."""
     for start in range(0, count, CHUNK_IMAGES):
         yield np.arange(start, min(start + CHUNK_IMAGES, count))
 
 
-def _check_labels(labels: np.ndarray, classes: int) -> None:
+def check_labels(labels: np.ndarray, classes: int) -> None:
     wrong = labels[(labels < 0) | (labels >= classes)]
     if len(wrong):
         raise InvalidLabel(

@@ -8,12 +8,14 @@ from pydantic import Field
 
 from darkroom.errors import Invalid, InvalidConfig
 from darkroom.networks import find
-from darkroom.records import Config
+from darkroom.operation import UserCode
+from darkroom.records import Config, FrozenMap
 from darkroom.training.outcome import CardFacts
 
 __all__ = [
     "Augment",
     "EarlyStopping",
+    "Loss",
     "Optimiser",
     "Recipe",
     "Schedule",
@@ -27,36 +29,85 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Optimiser(Config):
     """How weights follow the gradient."""
 
-    name: Literal["sgd", "adam", "adamw"] = "adamw"
-    """sgd: with momentum; adam: weight decay is part of the gradient; adamw: weight decay of its own."""
+    name: Literal["sgd", "nag", "adam", "adamw", "rmsprop", "adagrad", "adadelta"] = "adamw"
+    """sgd: with momentum; nag: with Nesterov's momentum; adamw: weight decay of its own; in all others it
+    is part of the gradient."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """For sgd: share of the last step that goes on."""
+    """For sgd and nag: share of the last step that goes on; nag needs more than 0."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """For adam and adamw: decay of the mean gradient."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """For adam and adamw: decay of the mean squared gradient."""
     epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-8
-    """For adam and adamw: keeps the division away from zero."""
+    """For adam, adamw, rmsprop and adagrad: keeps the division away from zero."""
+    rms_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """For rmsprop: decay of the mean squared gradient."""
+    rho: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """For adadelta: decay of the mean squared gradient and of the mean squared step."""
+    adadelta_epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-6
+    """For adadelta: how large the first steps are, squared. Its usual learning rate is 1."""
 
 
 class Schedule(Config):
     """How the learning rate moves, from batch to batch."""
 
-    name: Literal["fixed", "step", "cosine", "one-cycle"] = "cosine"
-    """fixed; step: times `step_factor` every `step_epochs`; cosine: down to `final_share` along half a
-    cosine; one-cycle: up to the learning rate along a cosine, then down."""
+    name: Literal[
+        "fixed",
+        "step",
+        "multistep",
+        "exponential",
+        "inverse",
+        "polynomial",
+        "sigmoid",
+        "cosine",
+        "one-cycle",
+    ] = "cosine"
+    """fixed; step: times `step_factor` every `step_epochs`; multistep: times `step_factor` after each of
+    `milestones`; exponential: times `epoch_factor` in each epoch; inverse: (1 + gamma · epochs) to the
+    power −`power`; polynomial: the share of epochs that are left, to the power `power`; sigmoid: down
+    along an S around `middle_share`; cosine: down to `final_share` along half a cosine; one-cycle: up to
+    the learning rate along a cosine, then down."""
     warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 1.0
     """Epochs in which the rate first rises in a straight line; one-cycle has its own rise."""
     step_epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     """For step: epochs between two steps."""
     step_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """For step: what each step multiplies the rate by."""
+    """For step and multistep: what each step multiplies the rate by."""
+    milestones: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = ()
+    """For multistep: epochs after which the rate steps, in rising order."""
+    epoch_factor: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """For exponential: what a whole epoch multiplies the rate by."""
+    gamma: Annotated[float, Field(gt=0, le=1000)] = 0.1
+    """For inverse: how fast the rate falls, per epoch."""
+    power: Annotated[float, Field(gt=0, le=20)] = 1.0
+    """For inverse and polynomial: the exponent; more falls faster."""
+    steepness: Annotated[float, Field(gt=0, le=1000)] = 0.5
+    """For sigmoid: how sharp the S is, per epoch."""
+    middle_share: Share = 0.5
+    """For sigmoid: share of the training after which the rate is half the learning rate."""
     start_share: Share = 0.04
     """For one-cycle: first rate as a share of the learning rate."""
     rise_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """For one-cycle: share of the training in which the rate rises."""
     final_share: Share = 0.0
     """For cosine and one-cycle: last rate as a share of the learning rate."""
+
+
+class Loss(Config):
+    """What training makes small; the figures `loss` and `accuracy` of train and val do not follow it."""
+
+    name: Literal["cross-entropy", "focal"] = "cross-entropy"
+    """cross-entropy: −log of the right class's probability; focal: the same times
+    (1 − probability)^`focal_gamma`, so that easy pictures count less."""
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+    """For focal: how much less easy pictures count; 0 is cross-entropy."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """For cross-entropy: share of the right answer that is spread over all classes."""
+    class_weights: Literal["none", "balanced", "by-name"] = "none"
+    """How much a picture of each class counts: none: the same; balanced: the rarer in the train split the
+    more, so that all classes count the same together; by-name: as `weight_by_class` says."""
+    weight_by_class: FrozenMap[str, Annotated[float, Field(gt=0, le=1000)]] = {}
+    """For by-name: weight of each class; a class that is not named has 1."""
 
 
 class Augment(Config):
@@ -104,11 +155,19 @@ class Recipe(Config):
     """How a network is trained."""
 
     network: str = "lenet5"
-    """Name in the table of networks."""
+    """Name in the table of networks, "timm/NAME" for any other of timm, or "custom" with `network_file`."""
+    network_file: UserCode | None = None
+    """For custom: Python file that defines `build(*, channels, size, classes, **options)`, which returns a
+    torch.nn.Module; a path inside the project is taken from its folder."""
+    weights: str = ""
+    """Name of the pretrained weights to begin with, never a path; empty for fresh ones. The last layer is
+    always fresh. See: darkroom model weights"""
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     """How often each training picture is seen."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
-    """Pictures in one step."""
+    """Pictures that go through the network together."""
+    accumulate_batches: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Batches whose gradients make one step: a larger batch where memory is short."""
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.002
     """Largest learning rate; the schedule moves it."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0005
@@ -119,8 +178,21 @@ class Recipe(Config):
     """How weights follow the gradient."""
     schedule: Schedule = Schedule()
     """How the learning rate moves."""
+    loss: Loss = Loss()
+    """What training makes small."""
+    normalisation: Literal["auto", "mean-std", "mean-pixel", "mean-image", "none"] = "auto"
+    """What is subtracted from a picture's values and what they are divided by, p being 0..255.
+    mean-std: (p / 255 − mean) / deviation of each channel over the train split; mean-pixel: p / 255 − mean
+    of each channel; mean-image: p / 255 − the train split's mean picture; none: p / 255.
+    auto: mean and deviation that pretrained weights ask for, else mean-std."""
     augment: Augment = Augment()
     """Random changes of training pictures."""
+    train_layers: Literal["all", "last"] = "all"
+    """all: every weight is trained; last: only the last layer, on features that are computed once, and the
+    rest stays as the pretrained weights give it. last takes seconds, and needs weights."""
+    feature_views: Annotated[int, Field(ge=1, le=64)] = 1
+    """For last: views of each training picture that features are computed of: the picture as it is and
+    changed views, as `augment` says; each epoch takes one. They are drawn once, not anew in each epoch."""
     early_stopping: EarlyStopping = EarlyStopping()
     """When to end before the last epoch."""
     select_by: Literal["val_accuracy", "val_loss"] = "val_accuracy"
@@ -131,8 +203,9 @@ class Recipe(Config):
     """Where it trains; auto takes cuda, then mps, then cpu."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """Threads on the processor; 0 takes one per core, at most 8. Part of what repeats a result exactly."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Precision of the network's arithmetic while training; weights stay float32."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision of the network's arithmetic while training; weights stay float32. float16 scales the loss
+    so that small gradients are kept, and needs cuda."""
 
 
 def check_fits(

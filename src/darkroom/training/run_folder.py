@@ -5,6 +5,7 @@ environment.json       machine and libraries
 metrics.jsonl          one line of figures for each epoch
 events.jsonl           what happened, and when
 tensorboard/           the same figures for TensorBoard
+network.py             for the network "custom": the user's file that defines it
 augmentation.png       what training pictures look like
 checkpoints/           best, last, epoch-010, … .safetensors
 resume.safetensors     what a killed training goes on from
@@ -28,7 +29,7 @@ import numpy as np
 import tomlkit
 from PIL import Image as PillowImage
 from pydantic import BaseModel
-from tomlkit.items import Table
+from tomlkit.items import InlineTable, Table
 
 from darkroom import atomic
 from darkroom.errors import Cancelled, MissingExtra, StorageFailed
@@ -38,7 +39,7 @@ from darkroom.training.recipe import Recipe
 
 __all__ = ["RunFolder", "library_versions", "read_metrics"]
 
-LIBRARIES = ("darkroom", "numpy", "pillow", "safetensors", "torch")
+LIBRARIES = ("darkroom", "numpy", "pillow", "safetensors", "timm", "torch", "torchvision")
 
 
 class RunFolder:
@@ -171,9 +172,19 @@ def _table(config: BaseModel) -> Table:
         if isinstance(value, BaseModel):
             table.add(name, _table(value))
             continue
+        if value is None:
+            continue
         for line in (type(config).model_fields[name].description or "").splitlines():
             table.add(tomlkit.comment(line.strip()))
-        table.add(name, value)
+        if isinstance(value, Path):
+            value = value.as_posix()
+        table.add(name, _inline(value) if isinstance(value, Mapping) else value)
+    return table
+
+
+def _inline(values: Mapping[str, object]) -> InlineTable:
+    table = tomlkit.inline_table()
+    table.update(values)
     return table
 
 

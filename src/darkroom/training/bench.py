@@ -1,0 +1,241 @@
+"""The bench: recipe, data, network and optimiser, laid out for the epochs of one training."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+
+from darkroom.features import FeatureStore
+from darkroom.networks.network import Network
+from darkroom.networks.start import NetworkStart
+from darkroom.records import ModelCard, Normalisation, now
+from darkroom.training.augment import Augmenter, preview
+from darkroom.training.combinations import check_accumulation, check_combinations
+from darkroom.training.device import check_precision, derive_seed
+from darkroom.training.last_layer import FeatureRows, LastLayer, lay_out
+from darkroom.training.loss import TrainingLoss, weights_of
+from darkroom.training.normalisation import normalisation_of
+from darkroom.training.optimiser import make_optimiser
+from darkroom.training.outcome import CardFacts
+from darkroom.training.pixels import Pixels, RenderedSplit, Rendering
+from darkroom.training.recipe import Augment, Recipe, check_fits, network_options
+from darkroom.training.run_folder import library_versions
+
+__all__ = ["Bench", "cut", "prepare"]
+
+PREVIEW_ROWS = 6
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass
+class Bench:
+    """Everything that an epoch works with."""
+
+    recipe: Recipe
+    seed: int
+    facts: CardFacts
+    device: torch.device
+    train: Pixels | FeatureRows
+    val: Pixels | FeatureRows
+    sheet: np.ndarray
+    normalisation: Normalisation
+    network: Network
+    start: NetworkStart
+    """The whole, as it will be saved."""
+    learner: nn.Module
+    """What is trained and run: the network, or its last layer alone."""
+    optimiser: Optimizer
+    scaler: GradScaler
+    """Scales the loss in float16; does nothing in other precisions."""
+    loss: TrainingLoss
+    augmenter: Augmenter
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """How often the weights change in an epoch."""
+        return len(self.groups(torch.arange(len(self.train))))
+
+    @property
+    def total_steps(self) -> int:
+        """How often the weights change in all epochs."""
+        return self.steps_per_epoch * self.recipe.epochs
+
+    def groups(self, order: Tensor) -> list[tuple[Tensor, ...]]:
+        """Returns the batches of an epoch, together those that make one step; the last may be fewer."""
+        batches, together = cut(order, self.recipe.batch_size), self.recipe.accumulate_batches
+        return [batches[start : start + together] for start in range(0, len(batches), together)]
+
+    def shares(self, group: tuple[Tensor, ...]) -> list[Tensor] | tuple[None]:
+        """Returns what part of a step's loss each of its batches makes up; None for one that is alone."""
+        return (None,) if len(group) == 1 else self.loss.shares([self.train.labels(one) for one in group])
+
+    def weights(self) -> dict[str, Tensor]:
+        """Returns the weights of the whole network, as they now are."""
+        if isinstance(self.learner, LastLayer):
+            return self.learner.weights(self.network)
+        return self.network.state_dict()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Gets the data ready for an epoch."""
+        if isinstance(self.train, FeatureRows):
+            self.train.begin_epoch(epoch)
+
+    def card(self, epoch: int) -> ModelCard:
+        """Returns the card of the weights after an epoch."""
+        return ModelCard(
+            **self.facts.model_dump(exclude={"contract"}),
+            contract=self.facts.contract,
+            network=self.recipe.network,
+            options={**network_options(self.recipe), **self.start.options},
+            code_sha256=self.start.code_sha256,
+            weights=self.start.origin,
+            parameters=self.network.parameter_count,
+            normalisation=self.normalisation,
+            epoch=epoch,
+            seed=self.seed,
+            created_at=now(),
+            versions=library_versions(),
+        )
+
+    def generator(self, purpose: str, epoch: int, device: str = "cpu") -> torch.Generator:
+        """Returns the random numbers of one purpose in one epoch."""
+        return torch.Generator(device).manual_seed(derive_seed(self.seed, purpose, epoch))
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Returns the context in which the network computes."""
+        if self.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=AUTOCAST[self.recipe.precision])
+
+
+def prepare(
+    rendering: Rendering,
+    recipe: Recipe,
+    seed: int,
+    facts: CardFacts,
+    device: torch.device,
+    features: FeatureStore,
+    start: NetworkStart,
+) -> Bench:
+    """Returns everything that the epochs work with: normalisation measured, network built, pictures loaded.
+
+    Raises:
+        Invalid: there is nothing to train on.
+        InvalidConfig: recipe and network, or recipe and data, do not go together.
+        InvalidLabel: a label is not one of the classes.
+        Unsupported: the device cannot train in the recipe's precision.
+    """
+    split, val = rendering.split("train"), rendering.split("val")
+    _check(recipe, facts, device, start, split, val)
+    normalisation, mean_image = normalisation_of(
+        recipe.normalisation,
+        split,
+        f"train split of {facts.dataset}",
+        of_weights=start.normalisation(split.shape[2]),
+        mean_image=start.mean_image,
+    )
+    network = _network(start, recipe, seed, facts, split.shape)
+    network.mean_image = mean_image
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    train, held, learner = _data(split, val, network, recipe, seed, facts, normalisation, features, start)
+    return Bench(
+        recipe=recipe,
+        seed=seed,
+        facts=facts,
+        device=device,
+        train=train,
+        val=held,
+        sheet=preview(
+            _spread(split, PREVIEW_ROWS), recipe.augment, normalisation, seed=derive_seed(seed, "preview")
+        ),
+        normalisation=normalisation,
+        network=network,
+        start=start,
+        learner=learner,
+        optimiser=make_optimiser(recipe, learner, device),
+        scaler=GradScaler(device.type, enabled=recipe.precision == "float16"),
+        loss=TrainingLoss(recipe.loss, weights_of(recipe.loss, facts.labels, split.labels), device),
+        augmenter=Augmenter(
+            recipe.augment if recipe.train_layers == "all" else Augment(),
+            split.shape,
+            normalisation,
+            device,
+            mean_image,
+        ),
+    )
+
+
+def cut(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Returns the batches; a last picture alone joins the batch before, as batch statistics need two."""
+    batches = order.split(batch_size)
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        return (*batches[:-2], torch.cat(batches[-2:]))
+    return batches
+
+
+def _check(
+    recipe: Recipe,
+    facts: CardFacts,
+    device: torch.device,
+    start: NetworkStart,
+    split: RenderedSplit,
+    val: RenderedSplit,
+) -> None:
+    check_combinations(recipe, facts.labels, goes_on=start.goes_on)
+    check_precision(device, recipe.precision)
+    check_fits(recipe, facts, split.shape, len(split), len(val))
+    check_accumulation(recipe, len(cut(torch.arange(len(split)), recipe.batch_size)))
+
+
+def _network(
+    start: NetworkStart, recipe: Recipe, seed: int, facts: CardFacts, shape: tuple[int, int, int]
+) -> Network:
+    torch.manual_seed(derive_seed(seed, "initialisation"))
+    return start.network(
+        recipe.network,
+        channels=shape[2],
+        size=shape[:2],
+        classes=len(facts.labels),
+        options={**network_options(recipe)},
+    )
+
+
+def _data(
+    split: RenderedSplit,
+    val: RenderedSplit,
+    network: Network,
+    recipe: Recipe,
+    seed: int,
+    facts: CardFacts,
+    normalisation: Normalisation,
+    features: FeatureStore,
+    start: NetworkStart,
+) -> tuple[Pixels | FeatureRows, Pixels | FeatureRows, nn.Module]:
+    """Returns what is trained on, what is validated on, and what learns."""
+    if recipe.train_layers == "last":
+        return lay_out(
+            network,
+            split,
+            val,
+            recipe=recipe,
+            seed=seed,
+            facts=facts,
+            normalisation=normalisation,
+            store=features,
+            start=start,
+        )
+    device, classes, image = network.device, len(facts.labels), network.mean_image
+    train = Pixels(split, normalisation, device, classes, mean_image=image)
+    return train, Pixels(val, normalisation, device, classes, mean_image=image), network
+
+
+def _spread(split: RenderedSplit, count: int) -> np.ndarray:
+    """Returns a few pictures (n, H, W, C) uint8 from all over the split."""
+    return split.gather(np.linspace(0, len(split) - 1, min(count, len(split))).astype(np.int64)).copy()

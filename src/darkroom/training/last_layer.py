@@ -1,0 +1,234 @@
+"""Train the last layer alone, on features from the store; what is saved is the whole network.
+
+The layer sees features that are centred and scaled over the training pictures, on which a gradient descends
+evenly; scale and centre are folded into the weights that are saved, so that the network needs neither.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from darkroom.features import FeatureStore, FeatureTable
+from darkroom.networks.embedder import NetworkEmbedder
+from darkroom.networks.network import Network
+from darkroom.networks.start import NetworkStart
+from darkroom.records import Contract, Normalisation
+from darkroom.training.device import derive_seed
+from darkroom.training.outcome import CardFacts
+from darkroom.training.pixels import RenderedSplit, check_labels
+from darkroom.training.recipe import Recipe, network_options
+from darkroom.training.views import Views
+
+__all__ = ["FeatureRows", "LastLayer", "embedders", "feature_network", "lay_out"]
+
+MOST_BYTES_IN_MEMORY = 1 << 30
+CHUNK_ROWS = 4096
+
+
+class LastLayer(nn.Module):
+    """A network's last layer on centred and scaled features.
+
+    A last layer that is not linear gets the features as they are: nothing could be folded into it.
+
+    Args:
+        network: the network; its last layer is copied, and drawn anew from torch's generator if it is linear.
+        centre: (E,) float64, mean of each feature over the training pictures.
+        scale: (E,) float64, what the distance from it is multiplied by.
+        dropout: share of features set to zero while training.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, network: Network, centre: np.ndarray, scale: np.ndarray, *, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.head = copy.deepcopy(network.head)
+        self.dropout = dropout
+        linear = isinstance(self.head, nn.Linear)
+        if linear:
+            self.head.reset_parameters()  # timm draws it ten times larger, and a last layer unlearns that slowly
+        device = network.device
+        self.register_buffer(
+            "centre", torch.from_numpy(centre if linear else np.zeros_like(centre)).to(device)
+        )
+        self.register_buffer("scale", torch.from_numpy(scale if linear else np.ones_like(scale)).to(device))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Returns the logits (N, classes) of features (N, E)."""
+        x = (features - self.centre.float()) * self.scale.float()
+        if self.dropout > 0:
+            x = functional.dropout(x, self.dropout, self.training)
+        return self.head(x)
+
+    def weights(self, network: Network) -> dict[str, Tensor]:
+        """Returns the weights of the whole network with this last layer, which takes plain features.
+
+        W·((f − m)·s) + b = (W·s)·f + (b − (W·s)·m)
+        """
+        head = {name: weight.detach() for name, weight in self.head.state_dict().items()}
+        if isinstance(self.head, nn.Linear):
+            weight = head["weight"].double() * self.scale
+            bias = head.get("bias", torch.zeros(len(weight), device=weight.device)).double()
+            head = {"weight": weight.float(), "bias": (bias - weight @ self.centre).float()}
+        return {**network.state_dict(), **{f"head.{name}": tensor for name, tensor in head.items()}}
+
+
+class FeatureRows:
+    """One split as the last layer takes it: features and labels, on a device.
+
+    Args:
+        tables: features of the N pictures: as they are, and then one table for each changed view.
+        labels: (N,) int64.
+        device: where batches are wanted.
+        seed: decides which picture is seen in which view when.
+        most_bytes: memory that features may fill; more are gathered batch by batch.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[FeatureTable],
+        labels: np.ndarray,
+        device: torch.device,
+        *,
+        seed: int = 0,
+        most_bytes: int = MOST_BYTES_IN_MEMORY,
+    ) -> None:
+        self._tables, self._device = tables, device
+        self._labels = torch.from_numpy(np.array(labels, np.int64)).to(device)
+        generator = torch.Generator().manual_seed(derive_seed(seed, "views"))
+        self._first = torch.randint(len(tables), (len(self),), generator=generator)
+        self._view = torch.zeros(len(self), dtype=torch.int64)
+        self._rows: Tensor | None = None
+        if 4 * len(tables) * len(self) * tables[0].size <= most_bytes:
+            self._rows = torch.stack([torch.from_numpy(table.array) for table in tables]).to(device)
+
+    def __len__(self) -> int:
+        return len(self._tables[0])
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Moves each picture on to its next view; over as many epochs as there are views it shows all."""
+        self._view = (self._first + epoch) % len(self._tables)
+
+    def labels(self, indices: Tensor) -> Tensor:
+        """Returns labels (n,) of pictures (n,) int64."""
+        return self._labels.index_select(0, indices)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns features (n, E) float32 and labels (n,) of pictures (n,) int64."""
+        labels = self.labels(indices)
+        chosen = indices.cpu()
+        views = self._view[chosen]
+        if self._rows is not None:
+            return self._rows[views.to(self._device), indices], labels
+        return self._gather(chosen.numpy(), views.numpy()), labels
+
+    def _gather(self, chosen: np.ndarray, views: np.ndarray) -> Tensor:
+        rows = np.empty((len(chosen), self._tables[0].size), np.float32)
+        for view in np.unique(views).tolist():
+            here = views == view
+            rows[here] = self._tables[view].gather(chosen[here])
+        return torch.from_numpy(rows).to(self._device)
+
+
+def lay_out(
+    network: Network,
+    train: RenderedSplit,
+    val: RenderedSplit,
+    *,
+    recipe: Recipe,
+    seed: int,
+    facts: CardFacts,
+    normalisation: Normalisation,
+    store: FeatureStore,
+    start: NetworkStart,
+) -> tuple[FeatureRows, FeatureRows, LastLayer]:
+    """Returns training and validation features, and the layer to train on them.
+
+    Features that are not in the store yet are computed.
+
+    Raises:
+        InvalidLabel: a label is not one of the classes.
+        Cancelled: the store was asked to stop.
+    """
+    for split in (train, val):
+        check_labels(np.asarray(split.labels), len(facts.labels))
+    plain, *changed = embedders(network, recipe, facts.contract, normalisation, start)
+    tables = [store.of(train, embedder) for embedder in (plain, *changed)]
+    rows = FeatureRows(tables, np.asarray(train.labels), network.device, seed=seed)
+    val_rows = FeatureRows([store.of(val, plain)], np.asarray(val.labels), network.device)
+    return rows, val_rows, LastLayer(network, *_centre_and_scale(tables[0]), dropout=recipe.dropout)
+
+
+def feature_network(
+    recipe: Recipe, contract: Contract, classes: int, start: NetworkStart
+) -> tuple[Network, Normalisation]:
+    """Returns the pretrained network that computes features, and its normalisation.
+
+    Raises:
+        DarkroomError: as `NetworkStart.network`.
+    """
+    normalisation = start.normalisation(contract.channels)
+    assert normalisation is not None  # `check_combinations` refuses a last layer without weights
+    network = start.network(
+        recipe.network,
+        channels=contract.channels,
+        size=(contract.height_px, contract.width_px),
+        classes=classes,
+        options=dict(network_options(recipe)),
+    )
+    return network.to(memory_format=torch.channels_last), normalisation  # type: ignore[call-overload]
+
+
+def embedders(
+    network: Network, recipe: Recipe, contract: Contract, normalisation: Normalisation, start: NetworkStart
+) -> list[NetworkEmbedder]:
+    """Returns what computes the features of pictures as they are, and then of each changed view.
+
+    Args:
+        network: the whole network, filled and on its device.
+        recipe: names the network, its options, the number of views and the changes.
+        contract: how the pictures were made.
+        normalisation: from the tensor to the network's input.
+        start: what the network began with.
+    """
+    views = [
+        Views(recipe.augment, contract.shape, normalisation, network.device, number, network.mean_image)
+        for number in range(1, recipe.feature_views)
+    ]
+    return [
+        NetworkEmbedder(
+            network,
+            name=recipe.network,
+            options={**network_options(recipe), **start.options, "code": start.code_sha256},
+            contract=contract,
+            normalisation=normalisation,
+            view=view.facts if view else None,
+            change=view,
+        )
+        for view in (None, *views)
+    ]
+
+
+def _centre_and_scale(table: FeatureTable) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean (E,) and one over the spread (E,) of each feature, both float64.
+
+    The usual spread (the root of the mean variance) is added to each: a feature that hardly ever moves
+    among the training pictures would otherwise be the loudest of all on others.
+    """
+    total, squares = np.zeros(table.size), np.zeros(table.size)
+    for start in range(0, len(table), CHUNK_ROWS):
+        rows = table.gather(np.arange(start, min(start + CHUNK_ROWS, len(table)))).astype(np.float64)
+        total += rows.sum(axis=0)
+        squares += np.square(rows).sum(axis=0)
+    mean = total / len(table)
+    variance = np.maximum(squares / len(table) - np.square(mean), 0.0)
+    usual = float(np.sqrt(variance.mean())) or 1.0  # 1: no feature moves at all
+    return mean, 1 / (np.sqrt(variance) + usual)
