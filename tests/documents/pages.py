@@ -20,13 +20,14 @@ from darkroom.documents import (
     training_page,
 )
 from darkroom.evaluation import EvaluationSource, Predictions, judge, summarise
-from darkroom.export import FileParity, Flip, GoldenParity, Latency, ParityReport
+from darkroom.export import FileParity, Flip, GoldenParity, Latency, MemoryUse, ParityReport
 from darkroom.networks import NETWORKS
 from darkroom.records import (
     Approval,
     Brief,
     Contract,
     DatasetVersion,
+    Gate,
     Interval,
     Limits,
     Lineage,
@@ -89,6 +90,24 @@ def brief():
     )
 
 
+def gates():
+    figure = Interval(value=0.9, low=0.86, high=0.94)
+    facts = {"bound": 0.95, "subject": HOSTILE, "split": "val", "value": 0.9, "interval": figure}
+    return (
+        Gate(limit="accuracy", verdict="fail", missed_by=0.05, note=HOSTILE, **facts),
+        Gate(limit="recall", label=HOSTILE, verdict="pass", decides=False, **facts),
+        Gate(limit="expected_cost", unit="cost", verdict="not enough evidence", more_images=341, **facts),
+        Gate(
+            limit="memory_bytes",
+            bound=1e6,
+            at_most=True,
+            unit="bytes",
+            subject=HOSTILE,
+            verdict="not measured",
+        ),
+    )
+
+
 def version(classes=NAMES):
     histogram = {split: dict.fromkeys(classes, n) for split, n in (("train", 60), ("val", 4), ("test", 0))}
     histogram["test"][classes[0]] = 30
@@ -144,6 +163,7 @@ def parity():
         accuracy=0.9,
         accuracy_difference=Interval(value=0, low=-0.04, high=0.04),
         latency=latency,
+        memory=MemoryUse(baseline_bytes=60_000_000, peak_bytes=65_000_000),
         golden=GoldenParity(count=3),
     )
     flip = Flip(image_id=f"{1:064x}", truth=HOSTILE, reference_answer=HOSTILE, answer=HOSTILE, margin=0.002)
@@ -168,6 +188,7 @@ def parity():
         limits=Limits(),
         host=HOSTILE,
         created_at=MOMENT,
+        gates=gates(),
     )
 
 
@@ -198,7 +219,12 @@ def pages_of_figures():
     summary = summarise(judged, [answers for _, answers in found])
     return {
         "evaluation": evaluation_page(
-            project=HOSTILE, evaluations=judged, clones=summary, pictures=pictures, brief=brief()
+            project=HOSTILE,
+            evaluations=judged,
+            clones=summary,
+            pictures=pictures,
+            gates=gates(),
+            human=0.98,
         ),
         "evaluation, one run": evaluation_page(project=HOSTILE, evaluations=judged[:1]),
         "evaluation, many classes": evaluation_page(
@@ -217,6 +243,8 @@ def pages_of_figures():
             clones=summary,
             parity=parity(),
             chosen="r-0",
+            gates=gates(),
+            looks=HOSTILE,
             links=[Link("07-evaluation/index.html", HOSTILE, HOSTILE)],
             next_steps=[NextStep(HOSTILE, HOSTILE)],
         ),
@@ -245,6 +273,7 @@ def pages_of_data():
             dataset=HOSTILE,
             preview=png(),
             environment={"cores": 2, "libraries": {"torch": HOSTILE}},
+            gates=gates(),
         ),
         "training, one epoch": training_page(project=HOSTILE, clones=clones(1, 1), recipe={}),
     }

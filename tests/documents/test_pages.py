@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from darkroom.documents import evaluation_page, training_page, wording
+from darkroom.documents import evaluation_page, report_page, training_page, wording
 from darkroom.documents.page import html
 from darkroom.evaluation import summarise
 from tests.documents import pages
@@ -249,15 +249,21 @@ def test_a_page_says_so_when_nothing_is_wrong():
     assert "Not one answer was wrong" in words
 
 
-@pytest.mark.parametrize(("least", "standing"), [(0.05, "pass"), (0.999, "fail")])
-def test_limits_of_the_brief_are_held_against_the_figures(least, standing):
-    from darkroom.records import Brief, Limits
-
+def test_pages_show_each_limit_of_the_brief_with_its_verdict():
     found = [one for one, _ in pages.evaluations(("ant", "bee"), 80, 1)]
-    words = Page(
-        evaluation_page(project="p", evaluations=found, brief=Brief(limits=Limits(accuracy=least))).decode()
-    ).words
-    assert re.search(rf"Accuracy\S+.*{standing}", words)
+    gates = pages.gates()
+    for page in (
+        evaluation_page(project="p", evaluations=found, gates=gates),
+        training_page(project="p", clones=pages.clones(), recipe={}, gates=gates),
+        report_page(
+            project="p", evaluations=found, gates=gates, looks="test of p@1 was looked at 4 times."
+        ),
+    ):
+        words = Page(page.decode()).words
+        assert "fail" in words
+        assert "missed by 0.05" in words
+        assert "about 350 more val pictures would settle it (an estimate)" in words
+    assert "looked at 4 times" in words
 
 
 def test_a_training_whose_best_epoch_is_its_last_is_named():

@@ -23,7 +23,8 @@ from darkroom.networks import build
 from darkroom.networks.image_model import ImageModel, normalise, scale_and_shift
 from darkroom.networks.network import Network
 from darkroom.networks.saved import load
-from darkroom.records import Contract, ModelCard, Normalisation, now
+from darkroom.records import Contract, ModelCard, now
+from darkroom.training.normalisation import normalisation_of
 
 COLOURS = {"red": (190, 90, 80), "grün": (90, 160, 80), "blue": (80, 90, 190), "grey": (120, 120, 120)}
 
@@ -57,22 +58,52 @@ def stripes() -> Trained:
     return _trained(contract, ("dark", "middle", "light"), np.array([[60], [128], [190]]))
 
 
-def _trained(contract: Contract, labels: tuple[str, ...], means: np.ndarray) -> Trained:
+KINDS = ("mean-pixel", "mean-image", "none")
+"""Normalisations beside mean-std."""
+
+
+def normalised(kind: str) -> Trained:
+    """A LeNet-5 that tells noisy colours apart, 18×14 px, with another normalisation."""
+    contract = Contract(width_px=18, height_px=14, colour="rgb")
+    return _trained(contract, tuple(COLOURS), np.array(list(COLOURS.values())), kind)
+
+
+class _Split(NamedTuple):
+    images: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def image_ids(self) -> list[str]:
+        return [f"image-{row}" for row in range(len(self.labels))]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        _, height, width, channels = self.images.shape
+        return height, width, channels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return np.take(self.images, indices, axis=0, out=out, mode="clip")
+
+
+def _trained(
+    contract: Contract, labels: tuple[str, ...], means: np.ndarray, kind: str = "mean-std"
+) -> Trained:
     random = np.random.default_rng(0)
     truth = random.integers(0, len(labels), 300)
     noise = random.normal(0, 40, (len(truth), *contract.shape))
     images = np.clip(means[truth][:, None, None, :] + noise, 0, 255).astype(np.uint8)
-    share = images.astype(np.float64) / 255
-    normalisation = Normalisation(
-        mean=tuple(share.mean((0, 1, 2)).tolist()), std=tuple(share.std((0, 1, 2)).tolist())
-    )
+    normalisation, mean_image = normalisation_of(kind, _Split(images, truth), "")
     torch.manual_seed(0)
     network = build(
         "lenet5", channels=contract.channels, size=contract.shape[:2], classes=len(labels), options={}
     )
+    network.mean_image = mean_image
     _fit(
         network,
-        normalise(torch.from_numpy(images), *scale_and_shift(normalisation)),
+        normalise(torch.from_numpy(images), *scale_and_shift(normalisation, mean_image)),
         torch.from_numpy(truth),
     )
     card = ModelCard(
@@ -162,6 +193,10 @@ def write_all(target: str, weights: Path, grey: Path, folder: Path) -> None:
     exporter = find(target)
     network, card = load(grey)
     write_file(exporter, ImageModel.of(network, card), card, folder / f"grey{exporter.suffix}", "float32")
+    for kind in KINDS:
+        network, card = load(weights.with_name(kind))
+        path = folder / f"{kind}{exporter.suffix}"
+        write_file(exporter, ImageModel.of(network, card), card, path, "float32")
     for plant in (sound, *FAULTS.values(), unknown_operation):
         network, card = plant(*load(weights))
         path = folder / f"{plant.__name__}{exporter.suffix}"

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from darkroom.documents.page import html, inline
 from darkroom.documents.picture import picture
 from darkroom.evaluation import ClonesSummary, Evaluation, WrongAnswer, summarise
-from darkroom.records import Brief, Interval
-from darkroom.statistics import Standing, against_limit
+from darkroom.records import Gate, Interval
 
-__all__ = ["LimitRow", "evaluation_page", "limit_rows", "line_start"]
+__all__ = ["evaluation_page", "line_start"]
 
 LARGEST_TABLE = 24
 """With more classes the confusion matrix is drawn, not written."""
-
-
-class LimitRow(NamedTuple):
-    """One figure of one run against one limit of the brief."""
-
-    name: str
-    smallest: float
-    run: str
-    figure: Interval | None
-    standing: Standing
 
 
 def evaluation_page(
@@ -36,7 +25,9 @@ def evaluation_page(
     evaluations: Sequence[Evaluation],
     clones: ClonesSummary | None = None,
     pictures: Mapping[str, bytes] | None = None,
-    brief: Brief | None = None,
+    gates: Sequence[Gate] = (),
+    human: float | None = None,
+    looks_in_all: str = "",
     most_mistakes: int = 48,
 ) -> bytes:
     """Returns the page of one or several runs on the same images.
@@ -46,12 +37,13 @@ def evaluation_page(
         evaluations: one per clone, at least one.
         clones: their summary; made from the evaluations when not given, then without churn.
         pictures: encoded thumbnails of the worst mistakes, by image id.
-        brief: its limits are held against the figures.
+        gates: the limits of the brief with their verdicts.
+        human: accuracy of people on such pictures.
+        looks_in_all: how often these pictures were looked at over all runs, in words.
         most_mistakes: how many mistakes to show.
     """
     first = evaluations[0]
     matrix = np.sum([np.array(one.figures.confusion) for one in evaluations], axis=0)
-    brief = brief or Brief()
     mistakes = _mistakes(evaluations, pictures or {})
     return html(
         "evaluation",
@@ -66,30 +58,17 @@ def evaluation_page(
         floor=line_start([one.figures.accuracy for one in evaluations]),
         class_floors=[_class_start(one) for one in evaluations],
         baseline=max(row.support for row in first.figures.classes) / first.figures.count,
-        limits=tuple(limit_rows(evaluations, brief)),
-        human=brief.human_baseline,
+        gates=gates,
+        human=human,
         matrix=_matrix(matrix, first.labels),
         matrix_figure=_matrix_figure(matrix, first.labels),
         mixups=_mixups(matrix, first.labels),
         mistakes=mistakes[:most_mistakes],
         wrong_images=max(len(mistakes), *(one.errors for one in evaluations)),
         looks=max(one.looks for one in evaluations),
+        looks_in_all=looks_in_all,
         speed=first.images_per_second,
     )
-
-
-def limit_rows(evaluations: Sequence[Evaluation], brief: Brief) -> Iterator[LimitRow]:
-    """Yields each accuracy and recall that the brief limits, for each run."""
-    for one in evaluations:
-        figures = {row.label: row.recall for row in one.figures.classes}
-        wanted = [
-            (f"Recall of “{name}”", least, figures.get(name)) for name, least in brief.limits.recall.items()
-        ]
-        if brief.limits.accuracy is not None:
-            wanted.insert(0, ("Accuracy", brief.limits.accuracy, one.figures.accuracy))
-        for name, least, figure in wanted:
-            standing = "not enough evidence" if figure is None else against_limit(figure, least)
-            yield LimitRow(name, least, one.source.run, figure, standing)
 
 
 def line_start(figures: Sequence[Interval | None]) -> float:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from darkroom.documents import wording
-from darkroom.documents.evaluation import limit_rows, line_start
+from darkroom.documents.evaluation import line_start
 from darkroom.documents.facts import Link, NextStep, TrainedClone
 from darkroom.documents.page import html
 from darkroom.documents.training import curve_figures
 from darkroom.evaluation import ClonesSummary, Evaluation, summarise
 from darkroom.export import ParityReport
-from darkroom.records import Brief, DatasetVersion
+from darkroom.records import Brief, DatasetVersion, Gate
 
 __all__ = ["report_page"]
 
@@ -27,6 +27,8 @@ def report_page(
     clones: ClonesSummary | None = None,
     parity: ParityReport | None = None,
     chosen: str = "",
+    gates: Sequence[Gate] = (),
+    looks: str = "",
     links: Sequence[Link] = (),
     next_steps: Sequence[NextStep] = (),
 ) -> bytes:
@@ -41,6 +43,8 @@ def report_page(
         clones: their summary; made from the evaluations when not given.
         parity: how the exported files compare.
         chosen: run that was chosen by its validation figures and exported.
+        gates: the limits of the brief with their verdicts.
+        looks: how often the pictures of the evaluation were looked at over all runs, in words.
         links: the other pages.
         next_steps: what to do next, mostly with a command.
     """
@@ -59,7 +63,8 @@ def report_page(
         split=evaluations[0].source.split if evaluations else "",
         floor=line_start([one.figures.accuracy for one in evaluations]),
         weakest=_weakest(summary, evaluations),
-        limits=tuple(limit_rows(evaluations, brief)),
+        gates=gates,
+        looks=looks,
         parity=parity,
         least_agreement=min((file.agreement for file in files), default=None),
         smallest=min((file.size_bytes for file in files), default=None),

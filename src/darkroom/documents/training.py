@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from darkroom.documents.facts import TrainedClone
 from darkroom.documents.page import html, inline
 from darkroom.documents.picture import picture
-from darkroom.records import MetricPoint
+from darkroom.records import Gate, MetricPoint
 from darkroom.statistics import spread
 
 __all__ = ["curve_figures", "training_page"]
@@ -25,6 +25,7 @@ def training_page(
     network: str = "",
     preview: bytes | None = None,
     environment: Mapping[str, Any] | None = None,
+    gates: Sequence[Gate] = (),
 ) -> bytes:
     """Returns the page of one or several trainings of one recipe.
 
@@ -36,6 +37,7 @@ def training_page(
         network: name in the table of networks; the recipe's when not given.
         preview: encoded picture of what augmentation does.
         environment: machine and libraries, as environment.json holds them.
+        gates: the limits on quality with their verdicts on the validation pictures.
     """
     plain = recipe.model_dump(mode="json") if isinstance(recipe, BaseModel) else dict(recipe)
     rows = _rows(clones)
@@ -54,6 +56,7 @@ def training_page(
         preview=picture(preview),
         recipe=_sections("training", plain),
         environment=_sections("machine", environment or {}),
+        gates=gates,
     )
 
 

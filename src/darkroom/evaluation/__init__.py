@@ -20,6 +20,8 @@ from darkroom.evaluation.record import (
 
 if TYPE_CHECKING:
     from darkroom.evaluation.clones import compare, summarise
+    from darkroom.evaluation.forgetting import forget_answers
+    from darkroom.evaluation.gates import Judged, quality_gates, refuse_unknown_names, unmeasured_gates
     from darkroom.evaluation.judgement import judge
     from darkroom.evaluation.predictions import Predictions, load_predictions, save_predictions
     from darkroom.evaluation.run import evaluate_run, evaluation_path, load_evaluation
@@ -30,29 +32,39 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "EvaluationSource",
+    "Judged",
     "Predictions",
     "Verdict",
     "WrongAnswer",
     "compare",
     "evaluate_run",
     "evaluation_path",
+    "forget_answers",
     "judge",
     "load_evaluation",
     "load_predictions",
+    "quality_gates",
+    "refuse_unknown_names",
     "save_predictions",
     "summarise",
+    "unmeasured_gates",
 ]
 
 _WHERE = {
+    "Judged": "gates",
     "Predictions": "predictions",
     "compare": "clones",
     "evaluate_run": "run",
     "evaluation_path": "run",
+    "forget_answers": "forgetting",
     "judge": "judgement",
     "load_evaluation": "run",
     "load_predictions": "predictions",
+    "quality_gates": "gates",
+    "refuse_unknown_names": "gates",
     "save_predictions": "predictions",
     "summarise": "clones",
+    "unmeasured_gates": "gates",
 }
 
 

@@ -12,6 +12,7 @@ from darkroom.export.report import (
     Flip,
     GoldenParity,
     Latency,
+    MemoryUse,
     ParityReport,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "Flip",
     "GoldenParity",
     "Latency",
+    "MemoryUse",
     "ParityReport",
     "find",
 ]

@@ -10,7 +10,8 @@ import numpy as np
 from darkroom.bundle import GoldenVectors
 from darkroom.errors import DarkroomError
 from darkroom.export.latency import time_loading
-from darkroom.export.report import ConvertedFile, FileParity, Flip, GoldenParity, Latency
+from darkroom.export.memory import measure_memory
+from darkroom.export.report import ConvertedFile, FileParity, Flip, GoldenParity, Latency, MemoryUse
 from darkroom.export.verdict import failures_of
 from darkroom.records import Limits, ModelCard
 from darkroom.serving import Answer, Session, open_session
@@ -76,6 +77,7 @@ class Comparison:
         self.right: list[bool] = []
         self.flips: list[Flip] = []
         self.golden = GoldenParity(count=0)
+        self.memory: MemoryUse | None = None
         try:
             self.session = open_session(file.path, threads=threads)
             self.load_ms = time_loading(lambda: open_session(file.path, threads=threads))
@@ -128,6 +130,11 @@ class Comparison:
             wrong_answers=tuple(wrong),
             max_abs=largest,
         )
+
+    def measure_memory(self, *, wanted: bool) -> None:
+        """Measures what one prediction takes, if that is wanted and the file has not stopped."""
+        if wanted and self.session is not None:
+            self.memory = measure_memory(self.file.path, self.file.target)
 
     def report(self, truth: Truth, limits: Limits, latency: Latency | None) -> FileParity:
         """Returns all figures and the verdict."""
@@ -200,6 +207,7 @@ class Comparison:
             "accuracy": float(np.mean(self.right)),
             "accuracy_difference": paired_difference(self.right, truth.right, truth.groups),
             "load_ms": self.load_ms,
+            "memory": self.memory,
             "golden": self.golden,
         }
 

@@ -23,6 +23,7 @@ from darkroom.export.exporters import Exporter, find
 from darkroom.export.report import Conversion, ConvertedFile, FailedConversion
 from darkroom.networks.network import Network
 from darkroom.networks.saved import save
+from darkroom.networks.table import CODE_FILE
 from darkroom.records import ModelCard
 from darkroom.settings import available_cores
 
@@ -76,6 +77,8 @@ def convert(
         with atomic.scratch_folder(folder) as scratch:
             weights = scratch / "network.safetensors"
             save(weights, network, card)
+            if network.code is not None:
+                (scratch / CODE_FILE).write_bytes(network.code.read_bytes())
             found = _all(wanted, weights, on_done)
     except OSError as error:
         raise _disk(folder, error.strerror or str(error)) from error

@@ -44,6 +44,7 @@ def verify(
     limits: Limits | None = None,
     threads: int = 1,
     rounds: int = 200,
+    memory: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> ParityReport:
     """Asks all files and the reference about the same tensors and compares the answers.
@@ -59,6 +60,7 @@ def verify(
         limits: what must hold.
         threads: threads that one answer of a file may use.
         rounds: how often each answer is timed; 0 leaves timing out.
+        memory: measure what one prediction takes, in a process of its own per file.
         on_progress: told how many images are done.
 
     Raises:
@@ -79,6 +81,7 @@ def verify(
         raise Invalid("parity.no-images", "Comparing files with PyTorch needs at least one image.")
     for one in compared:
         one.check_golden(GoldenVectors(card.contract, tuple(golden)), limits)
+        one.measure_memory(wanted=memory)
     reference_latency, latencies = _latencies(reference, compared, sample, rounds, threads)
     return ParityReport(
         files=tuple(one.report(truth, limits, latencies.get(one)) for one in compared),

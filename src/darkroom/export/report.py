@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
-from darkroom.records import Fact, Interval, Limits, Record, Table
+from darkroom.records import Fact, Gate, Interval, Limits, Record, Table
 
 __all__ = [
     "Conversion",
@@ -16,6 +16,7 @@ __all__ = [
     "Flip",
     "GoldenParity",
     "Latency",
+    "MemoryUse",
     "ParityReport",
 ]
 
@@ -88,6 +89,20 @@ class Latency(Fact):
     """How many answers were timed, in turn with the other files'."""
 
 
+class MemoryUse(Fact):
+    """Resident memory of a process that answers once, on this host."""
+
+    baseline_bytes: int
+    """With interpreter and runtime library loaded, before the file is opened."""
+    peak_bytes: int
+    """The most while the file was opened and one tensor answered."""
+
+    @property
+    def added_bytes(self) -> int:
+        """What file, runtime and answer took: the peak less the baseline."""
+        return self.peak_bytes - self.baseline_bytes
+
+
 class GoldenParity(Fact):
     """What a file makes of the golden vectors."""
 
@@ -143,6 +158,8 @@ class FileParity(Fact):
     """From the file to ready to answer, with its library loaded."""
     latency: Latency | None = None
     """Of one tensor."""
+    memory: MemoryUse | None = None
+    """Of one prediction; none where it was not measured."""
     golden: GoldenParity = GoldenParity(count=0)
     """The golden vectors."""
     failures: tuple[str, ...] = ()
@@ -172,8 +189,10 @@ class ParityReport(Record):
     limits: Limits
     """What had to hold."""
     host: str
-    """Where latencies were measured; a phone's are unmeasured."""
+    """Where latencies and memory were measured; a phone's are unmeasured."""
     created_at: AwareDatetime
+    gates: tuple[Gate, ...] = ()
+    """Each limit of the brief with its verdict, as it was when the bundle was verified."""
 
     @property
     def passes(self) -> bool:

@@ -28,6 +28,7 @@ def failures_of(
         *_golden(file, limits),
         *_carried(carried, card),
         *_size(file, limits),
+        *_memory(file, limits),
     )
 
 
@@ -76,6 +77,15 @@ def _carried(carried: Carried, card: ModelCard) -> Iterator[str]:
 def _size(file: FileParity, limits: Limits) -> Iterator[str]:
     if limits.model_bytes is not None and file.size_bytes > limits.model_bytes:
         yield f"It has {file.size_bytes:,} bytes, at most {limits.model_bytes:,} expected."
+
+
+def _memory(file: FileParity, limits: Limits) -> Iterator[str]:
+    most = limits.memory_bytes
+    if most is not None and file.memory is not None and file.memory.added_bytes > most:
+        yield (
+            f"One prediction takes {file.memory.added_bytes:,} bytes of memory on this host, at most "
+            f"{most:,} expected."
+        )
 
 
 def _first_difference(received: tuple[str, ...], expected: tuple[str, ...]) -> str:

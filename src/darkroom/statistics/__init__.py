@@ -8,7 +8,7 @@ from darkroom.statistics.bootstrap import (
     resampled_counts,
 )
 from darkroom.statistics.interval import wilson
-from darkroom.statistics.limit import Standing, against_limit
+from darkroom.statistics.limit import Standing, against_limit, images_to_settle
 from darkroom.statistics.quantile import normal_quantile, t_quantile
 from darkroom.statistics.spread import spread
 
@@ -17,6 +17,7 @@ __all__ = [
     "against_limit",
     "bootstrap_interval",
     "group_codes",
+    "images_to_settle",
     "normal_quantile",
     "paired_difference",
     "percentile_interval",

@@ -1,0 +1,117 @@
+"""Hold the limits on files (parity, size, memory; latency as advice) against what was measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from darkroom.export.report import FileParity
+from darkroom.records import Gate, Limits
+
+__all__ = ["bundle_gate", "file_gates", "unmeasured_files"]
+
+UNMEASURED = "not measured yet: darkroom export verify"
+
+UNITS: dict[str, Literal["share", "probability", "bytes", "ms"]] = {
+    "parity_agreement": "share",
+    "parity_max_abs": "probability",
+    "model_bytes": "bytes",
+    "bundle_bytes": "bytes",
+    "memory_bytes": "bytes",
+    "latency_ms": "ms",
+}
+"""The limits on files, and what each is measured in."""
+
+
+def file_gates(files: Sequence[FileParity], limits: Limits) -> tuple[Gate, ...]:
+    """Returns a gate per limit and file; those for parity are about float32 files."""
+    return tuple(gate for file in files for gate in _of(file, limits))
+
+
+def bundle_gate(size_bytes: int, limits: Limits) -> tuple[Gate, ...]:
+    """Returns the gate of the bundle's size, if it is limited."""
+    if limits.bundle_bytes is None:
+        return ()
+    return (_at_most("bundle_bytes", limits.bundle_bytes, "the bundle", size_bytes),)
+
+
+def unmeasured_files(limits: Limits) -> tuple[Gate, ...]:
+    """Returns a gate per limit on files that says that there is nothing to hold it against yet."""
+    return tuple(
+        Gate(
+            limit=name,
+            bound=bound,
+            at_most=name != "parity_agreement",
+            unit=unit,
+            subject="the bundle" if name == "bundle_bytes" else "each file",
+            verdict="not measured",
+            note=UNMEASURED,
+        )
+        for name, unit in UNITS.items()
+        if (bound := getattr(limits, name)) is not None
+    )
+
+
+def _of(file: FileParity, limits: Limits) -> Iterator[Gate]:
+    stopped = not file.passes and not file.accuracy and not file.agreement
+    if file.precision == "float32":
+        yield _agreement(file, limits.parity_agreement)
+        most = limits.parity_max_abs
+        apart = None if stopped else file.max_abs
+        yield _at_most("parity_max_abs", most, file.file, apart, note=_why(file, stopped))
+    if limits.model_bytes is not None:
+        yield _at_most("model_bytes", limits.model_bytes, file.file, file.size_bytes)
+    if limits.memory_bytes is not None:
+        yield _memory(file, limits.memory_bytes)
+    if limits.latency_ms is not None:
+        yield _latency(file, limits.latency_ms)
+
+
+def _agreement(file: FileParity, least: float) -> Gate:
+    fails = file.agreement < least
+    return Gate(
+        limit="parity_agreement",
+        bound=least,
+        subject=file.file,
+        value=file.agreement,
+        verdict="fail" if fails else "pass",
+        missed_by=least - file.agreement if fails else None,
+        note=f"{file.flip_count} answers differ" if file.flip_count else "",
+    )
+
+
+def _memory(file: FileParity, most: int) -> Gate:
+    if file.memory is None:
+        return _at_most("memory_bytes", most, file.file, None, note=UNMEASURED)
+    note = f"on top of {file.memory.baseline_bytes:,} bytes of interpreter and library, on this host"
+    return _at_most("memory_bytes", most, file.file, file.memory.added_bytes, note=note)
+
+
+def _latency(file: FileParity, most: float) -> Gate:
+    gate = _at_most("latency_ms", most, file.file, file.latency and file.latency.p50_ms)
+    slower = gate.verdict == "fail"
+    note = f"{'slower' if slower else 'not slower'} than wished, on this host; a phone is unmeasured"
+    if file.latency is None:
+        note = "not timed"
+    return gate.model_copy(
+        update={"verdict": "advisory", "decides": False, "missed_by": None, "note": note}
+    )
+
+
+def _at_most(limit: str, most: float, subject: str, value: float | None, *, note: str = "") -> Gate:
+    fails = value is not None and value > most
+    return Gate(
+        limit=limit,
+        bound=most,
+        at_most=True,
+        unit=UNITS[limit],
+        subject=subject,
+        value=value,
+        verdict="not measured" if value is None else "fail" if fails else "pass",
+        missed_by=value - most if value is not None and fails else None,
+        note=note,
+    )
+
+
+def _why(file: FileParity, stopped: bool) -> str:
+    return file.failures[0].rstrip(".") if stopped and file.failures else ""
