@@ -36,7 +36,7 @@ class Manifest(Record):
     """A whole rendering."""
 
     dataset: str
-    """Id of the dataset version, sha256."""
+    """Hash of what the dataset version holds, sha256."""
     contract: str
     """Id of the contract, sha256."""
     counts: FrozenMap[str, int]

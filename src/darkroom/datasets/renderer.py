@@ -16,7 +16,7 @@ from filelock import FileLock
 from darkroom import atomic
 from darkroom.datasets.manifest import Manifest, ShardFacts, read_manifest, write_manifest
 from darkroom.engines import Failure
-from darkroom.errors import Damaged, Unsupported
+from darkroom.errors import Damaged, Invalid, Unsupported
 from darkroom.records import SPLITS, Contract, DatasetVersion, Member, Split, content_id
 from darkroom.workspace import Workspace
 
@@ -47,6 +47,7 @@ def render(workspace: Workspace, version: DatasetVersion) -> Rendering:
         NotFound: the file of a picture is gone.
         Damaged: the file of a picture holds something else than when it was added.
         Unsupported: the version holds masks, which are not rendered yet.
+        Invalid: every picture of the version was forgotten.
         StorageFailed: the disk refuses; nothing half-written is left.
     """
     from darkroom.datasets.rendering import Rendering
@@ -55,20 +56,36 @@ def render(workspace: Workspace, version: DatasetVersion) -> Rendering:
         raise Unsupported(
             "rendering.masks", "Dataset {ref} holds masks; only classes are rendered yet.", ref=version.ref
         )
+    _refuse_empty(version)
     folder = rendering_folder(workspace, version)
-    manifest = _manifest_of(folder, version)
-    if manifest is None:
-        workspace.renderings.mkdir(parents=True, exist_ok=True)
-        atomic.sweep(workspace.renderings)
-        # The operating system lets go of this lock when its process ends, however that happens.
-        with FileLock(f"{folder}.lock"):
-            manifest = _manifest_of(folder, version) or _write(workspace, version, folder)
-    return Rendering(folder, version, manifest)
+    while True:
+        manifest = _manifest_of(folder, version)
+        if manifest is None:
+            workspace.renderings.mkdir(parents=True, exist_ok=True)
+            atomic.sweep(workspace.renderings)
+            # The operating system lets go of this lock when its process ends, however that happens.
+            with FileLock(f"{folder}.lock"):
+                manifest = _manifest_of(folder, version) or _write(workspace, version, folder)
+        try:
+            return Rendering(folder, version, manifest)
+        except FileNotFoundError:
+            continue  # somebody cleaned up in between
 
 
 def rendering_folder(workspace: Workspace, version: DatasetVersion) -> Path:
     """Returns where the rendering of a dataset version lies, or would lie."""
-    return workspace.renderings / f"{version.id[:16]}-{content_id(version.contract)[:8]}"
+    return workspace.renderings / f"{version.content[:16]}-{content_id(version.contract)[:8]}"
+
+
+def _refuse_empty(version: DatasetVersion) -> None:
+    if version.forgotten and not version.counts:
+        raise Invalid(
+            "dataset.all-forgotten",
+            "Dataset {ref} holds no picture any more: all {count} were forgotten.",
+            do="Freeze what is left as a new version: darkroom run",
+            ref=version.ref,
+            count=version.forgotten,
+        )
 
 
 class RenderFile(NamedTuple):
@@ -112,15 +129,18 @@ def _read(path: str) -> bytes:
 
 def _manifest_of(folder: Path, version: DatasetVersion) -> Manifest | None:
     return read_manifest(
-        folder, dataset=version.id, contract=content_id(version.contract), counts=version.counts
+        folder, dataset=version.content, contract=content_id(version.contract), counts=version.counts
     )
 
 
 def _write(workspace: Workspace, version: DatasetVersion, folder: Path) -> Manifest:
+    if version.forgotten:
+        count = "a picture" if version.forgotten == 1 else f"{version.forgotten:,} pictures"
+        workspace.tell(f"{version.ref} is rendered without {count} forgotten since it was frozen.")
     start = atomic.start_of_machine()
     with atomic.write_folder(folder, lasting=not start) as aside:
         manifest = Manifest(
-            dataset=version.id,
+            dataset=version.content,
             contract=content_id(version.contract),
             counts=version.counts,
             shards=tuple(_write_splits(workspace, version, aside)),

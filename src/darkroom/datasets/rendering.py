@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from darkroom import atomic
 from darkroom.datasets.frozen import labels_of
 from darkroom.datasets.manifest import Manifest, ShardFacts
 from darkroom.datasets.shards import pixels_of, read_batches
@@ -28,10 +29,14 @@ class Rendering:
         folder: where the files are; `render` has seen that they are whole.
         version: the dataset version.
         manifest: what was written there.
+
+    Raises:
+        FileNotFoundError: the folder was taken away in between.
     """
 
     def __init__(self, folder: Path, version: DatasetVersion, manifest: Manifest) -> None:
         self.folder = folder
+        self._hold = atomic.Hold(folder)
         self.version = version
         self._manifest = manifest
         self._splits: dict[str, RenderedSplit] = {}
@@ -39,7 +44,8 @@ class Rendering:
     def split(self, name: Split) -> RenderedSplit:
         """Returns one split; it is empty when the version has no picture there."""
         if name not in self._splits:
-            self._splits[name] = RenderedSplit(self.folder, self._manifest.of_split(name), self.version)
+            shards = self._manifest.of_split(name)
+            self._splits[name] = RenderedSplit(self.folder, shards, self.version, self._hold)
         return self._splits[name]
 
 
@@ -50,10 +56,17 @@ class RenderedSplit:
         folder: of the rendering.
         shards: its files.
         version: the dataset version.
+        hold: keeps the folder from being cleaned away.
     """
 
-    def __init__(self, folder: Path, shards: Sequence[ShardFacts], version: DatasetVersion) -> None:
-        self._version = version
+    def __init__(
+        self,
+        folder: Path,
+        shards: Sequence[ShardFacts],
+        version: DatasetVersion,
+        hold: atomic.Hold | None = None,
+    ) -> None:
+        self._version, self._hold = version, hold
         self._batches = [batch for shard in shards for batch in read_batches(folder / shard.file)]
         self._pixels = [pixels_of(batch).reshape(-1, *self.shape) for batch in self._batches]
         # Index of the first picture of each batch, and behind the last one the number of all: (B + 1,)

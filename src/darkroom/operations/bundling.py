@@ -11,10 +11,11 @@ import numpy as np
 
 from darkroom import atomic
 from darkroom.errors import NotFound
-from darkroom.operations.brief_limits import CARD_WORDS, hold_limits
+from darkroom.operations.brief_limits import CARD_WORDS
 from darkroom.operations.export import ConvertReport, VerifyReport
+from darkroom.operations.gates import bundle_gates, check_names
 from darkroom.operations.run_making import refuse_lost_run
-from darkroom.records import FrozenDict, Split
+from darkroom.records import FrozenDict, Gate, Split, missed_gates
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from darkroom.networks.network import Network
     from darkroom.records import ModelCard
 
-__all__ = ["make_bundle", "parity_path", "refuse_lost_folder", "verify_bundle"]
+__all__ = ["compared_split", "make_bundle", "parity_path", "refuse_lost_folder", "verify_bundle"]
 
 BATCH = 256
 
@@ -104,21 +105,34 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
     folder = workspace.root / found.path
     refuse_lost_folder(folder, found.id)
     bundle = read_bundle(folder)
+    check_names(workspace, workspace.catalogue.runs.get(found.run_id).dataset)
     report = _compared(workspace, found.run_id, bundle)
+    split = compared_split(workspace, found.run_id)
+    gates = bundle_gates(workspace, found.run_id, split, bundle.manifest, report)
+    report = report.model_copy(update={"gates": gates})
     atomic.write_text(parity_path(workspace, found.id), report.model_dump_json(indent=1) + "\n")
     page = _deliver_page(workspace, found.id, report)
-    standings = hold_limits(workspace, found.run_id, _split(workspace, found.run_id), bundle.manifest)
-    passed = report.passes and not standings.missed
+    missed = missed_gates(gates)
+    passed = report.passes and not missed
     return VerifyReport(
         bundle=found.id,
         passed=passed,
         images=report.image_count,
         rows=report.table().rows,
-        why=(*report.failures, *standings.missed),
-        unproven=standings.unproven,
+        why=(*report.failures, *(gate.sentence for gate in missed if not _of_a_file(gate, report))),
+        unproven=tuple(
+            gate.sentence for gate in gates if gate.verdict in ("not enough evidence", "not measured")
+        ),
+        gates=gates,
         path=_hand_over(workspace, folder) if passed else _take_back(workspace),
         page=page,
     )
+
+
+def compared_split(workspace: Workspace, run: str) -> Split:
+    """Returns the pictures that a run's files are compared on: test, or val where there is no test."""
+    version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
+    return "test" if version.counts.get("test") else "val"
 
 
 def parity_path(workspace: Workspace, bundle: str) -> Path:
@@ -152,7 +166,7 @@ def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
     network, card = load(workspace.runs_folder / run / "checkpoints/best.safetensors")
     version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
     rendering = render(workspace, version)
-    split = _split(workspace, run)
+    split = compared_split(workspace, run)
     images = rendering.split(split)
 
     def show(done: int) -> None:
@@ -174,14 +188,14 @@ def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
         _batches(images),
         golden=bundle.golden.vectors,
         limits=workspace.project.brief.limits,
+        memory=True,
         on_progress=show,
     )
 
 
-def _split(workspace: Workspace, run: str) -> Split:
-    """Returns the pictures that a run's files are compared on."""
-    version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
-    return "test" if version.counts.get("test") else "val"
+def _of_a_file(gate: Gate, report: ParityReport) -> bool:
+    """Returns whether a gate is about a single file, whose failures have words of their own."""
+    return gate.subject in {file.file for file in report.files}
 
 
 def _batches(images: RenderedSplit) -> Iterator[ParityBatch]:
@@ -219,7 +233,8 @@ def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
         metrics |= {f"{split}.accuracy": figures.accuracy, f"{split}.macro_f1": figures.macro_f1}
     brief = workspace.project.brief
     words = {name: getattr(brief, name) for name in CARD_WORDS}
-    return card.model_copy(update={"metrics": FrozenDict(metrics), **words})
+    forgotten = workspace.catalogue.forgotten.marks("run").get(run, 0)
+    return card.model_copy(update={"metrics": FrozenDict(metrics), "forgotten": forgotten, **words})
 
 
 def _take_back(workspace: Workspace) -> str:

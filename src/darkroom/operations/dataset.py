@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from darkroom.datasets.plan import SplitPlan
 from darkroom.operation import DatasetRef, Produced, SourceRef, operation
+from darkroom.operations.forgotten import forgotten_content, spoken_marks
 from darkroom.records import SPLITS, Contract, DatasetVersion, Result, Table
 from darkroom.workspace import Workspace
 
@@ -24,6 +25,8 @@ class FreezeReport(Result):
     splits: tuple[str, ...]
     left_out: dict[str, int]
     """Pictures that were left out, by reason."""
+    forgotten: int = 0
+    """Pictures that it held and that were forgotten since it was frozen."""
     path: Produced
     """The deliverable."""
 
@@ -38,16 +41,21 @@ class FreezeReport(Result):
         """Yields what was left out."""
         for reason, count in self.left_out.items():
             yield f"Left out of {self.dataset}, {reason}: {count:,}"
+        if self.forgotten:
+            yield f"Forgotten since {self.dataset} was frozen: {self.forgotten:,}; its hash no longer reproduces"
 
 
 class DatasetsReport(Result):
     """The dataset versions of a project."""
 
     rows: tuple[tuple[str, ...], ...]
+    marked: tuple[str, ...] = ()
+    """Which versions held a picture that was forgotten since, in words."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the table."""
         yield Table(("dataset", "task", "classes", "pictures", "tensor", "frozen"), self.rows)
+        yield from self.marked
 
 
 def _catalogue_state(workspace: Workspace, *, sources: tuple[str, ...], **_: Any) -> Mapping[str, str]:
@@ -59,7 +67,7 @@ def _catalogue_state(workspace: Workspace, *, sources: tuple[str, ...], **_: Any
         "pictures": str(count),
         "picture ids": digest,
         "annotations": str(catalogue.annotations.last_sequence()),
-    }
+    } | forgotten_content(workspace)
 
 
 @operation("dataset.freeze", slow=True, stage=4, inputs=_catalogue_state, libraries=("pillow",))
@@ -112,7 +120,8 @@ def list_datasets(workspace: Workspace) -> DatasetsReport:
                 version.created_at.strftime("%Y-%m-%d %H:%M"),
             )
             for version in workspace.catalogue.datasets.list()
-        )
+        ),
+        marked=spoken_marks(workspace, "dataset"),
     )
 
 
@@ -143,5 +152,6 @@ def _report(version: DatasetVersion, path: str) -> FreezeReport:
             for label in version.classes
         ),
         left_out=dict(version.lineage.left_out),
+        forgotten=version.forgotten,
         path=path,
     )

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from darkroom import atomic
 from darkroom.errors import DarkroomError
-from darkroom.records import DatasetVersion, Run, content_id
+from darkroom.records import DatasetVersion, Gate, Run, content_id
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.documents import TrainedClone
     from darkroom.evaluation import ClonesSummary, Evaluation
     from darkroom.export import ParityReport
-    from darkroom.operations.model import DescribeReport
+    from darkroom.networks.start import NetworkStart
+    from darkroom.operations.network import DescribeReport
     from darkroom.training import Augment
 
 __all__ = [
@@ -35,26 +36,28 @@ __all__ = [
 
 THUMBNAIL_PX = 160
 
+KEPT_OF_A_RUN = ("metrics.jsonl", "config.toml", "model-card.json", "gates-val.json", "network.py")
+
 
 def deliver_network(
-    workspace: Workspace, version: DatasetVersion, network: str, dropout: float
+    workspace: Workspace, version: DatasetVersion, network: str, dropout: float, start: NetworkStart
 ) -> DescribeReport:
-    """Builds a network for a dataset and writes its page.
+    """Builds a network for a dataset, fills it with its weights, and writes its page.
 
     Raises:
         NotFound: there is no such network.
         InvalidConfig: it does not take the dataset's tensors.
     """
     from darkroom.documents import Layer, model_page
-    from darkroom.networks import build, find
-    from darkroom.networks.summary import layers
-    from darkroom.operations.model import DescribeReport
+    from darkroom.networks import find
+    from darkroom.networks.summary import embedding_size, layers
+    from darkroom.operations.network import DescribeReport
 
     entry, contract = find(network), version.contract
     options: dict[str, float | int | str | bool] = (
         {"dropout": dropout} if "dropout" in entry.options else {}
     )
-    built = build(
+    built = start.network(
         network,
         channels=contract.channels,
         size=(contract.height_px, contract.width_px),
@@ -74,7 +77,8 @@ def deliver_network(
     return DescribeReport(
         network=network,
         parameters=built.parameter_count,
-        embedding_size=entry.embedding_size,
+        embedding_size=embedding_size(built, contract.shape),
+        weights=start.origin.source,
         layers=tuple(
             (row.name, row.kind, "×".join(map(str, row.output)), f"{row.parameters:,}") for row in rows
         ),
@@ -82,10 +86,10 @@ def deliver_network(
     )
 
 
-def deliver_training(workspace: Workspace, runs: list[Run]) -> str:
+def deliver_training(workspace: Workspace, runs: list[Run], gates: Sequence[Gate] = ()) -> str:
     """Writes the page of one or several trainings of one recipe; returns its path.
 
-    Beside it lies each run's metrics, config and best weights.
+    Beside it lies each run's metrics, config, best weights, and how it stood to the brief on val.
     """
     from darkroom.documents import training_page
 
@@ -98,6 +102,7 @@ def deliver_training(workspace: Workspace, runs: list[Run]) -> str:
         dataset=runs[0].dataset,
         preview=_read(first / "augmentation.png"),
         environment=json.loads((first / "environment.json").read_text("utf-8")),
+        gates=gates,
     )
     for run in runs:
         with atomic.write_folder(workspace.deliverables / "06-training" / run.id) as aside:
@@ -115,8 +120,23 @@ def evaluation_page_of(runs: Sequence[str], split: str) -> str:
     return f"07-evaluation/{_listed(runs)}-{split}.html"
 
 
-def deliver_evaluation(workspace: Workspace, evaluations: list[Evaluation], clones: ClonesSummary) -> str:
-    """Writes the page of an evaluation and its figures as JSON; returns the page's path."""
+def deliver_evaluation(
+    workspace: Workspace,
+    evaluations: list[Evaluation],
+    clones: ClonesSummary,
+    *,
+    gates: Sequence[Gate] = (),
+    looks: str = "",
+) -> str:
+    """Writes the page of an evaluation and its figures as JSON; returns the page's path.
+
+    Args:
+        workspace: the project.
+        evaluations: one per run.
+        clones: their summary.
+        gates: the limits of the brief with their verdicts.
+        looks: how often these pictures were looked at, over all runs, in words.
+    """
     from darkroom.documents import evaluation_page
 
     split = evaluations[0].source.split
@@ -125,9 +145,12 @@ def deliver_evaluation(workspace: Workspace, evaluations: list[Evaluation], clon
         evaluations=evaluations,
         clones=clones,
         pictures=thumbnails(workspace, (one.image_id for found in evaluations for one in found.worst)),
-        brief=workspace.project.brief,
+        gates=gates,
+        human=workspace.project.brief.human_baseline,
+        looks_in_all=looks,
     )
     figures = {
+        "gates": [gate.model_dump(mode="json") for gate in gates],
         "clones": clones.model_dump(mode="json"),
         "runs": [one.model_dump(mode="json") for one in evaluations],
     }
@@ -205,7 +228,7 @@ def _listed(runs: Sequence[str]) -> str:
 
 
 def _copy_run(folder: Path, place: Path) -> None:
-    for name in ("metrics.jsonl", "config.toml", "model-card.json", "checkpoints/best.safetensors"):
+    for name in (*KEPT_OF_A_RUN, "checkpoints/best.safetensors"):
         if (folder / name).is_file():
             (place / Path(name).name).write_bytes((folder / name).read_bytes())
 

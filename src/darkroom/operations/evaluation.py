@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+from darkroom.errors import InvalidConfig
 from darkroom.operation import Produced, RunRef, operation
-from darkroom.operations.brief_limits import brief_content
-from darkroom.operations.run_making import LIBRARIES, refuse_lost_run
-from darkroom.records import Result, Split, Table
+from darkroom.operations.gates import check_names, hold_quality, quality_content, same_recipe
+from darkroom.operations.judged import count_looks, evaluated
+from darkroom.operations.run_making import LIBRARIES
+from darkroom.records import Gate, Result, Split, Table, content_id, gate_notes, missed_gates, shown_gates
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.evaluation import ClonesSummary, Evaluation
 
 __all__ = ["compare", "evaluate"]
-
-
-DRAWS = 10_000
-"""Bootstrap draws: with 2,000 the ends of an interval still move by one picture in some hundred."""
 
 
 class EvaluateReport(Result):
@@ -32,14 +29,25 @@ class EvaluateReport(Result):
     """Run, seed, accuracy, its interval, macro F1, errors."""
     spread: str
     """Spread over the runs, in words."""
+    gates: tuple[Gate, ...] = ()
+    """The limits on quality, held against the val pictures."""
+    looks: str = ""
+    """How often these pictures of the dataset version were looked at, over all runs."""
     path: Produced
     """The page."""
+
+    @property
+    def exit_code(self) -> int:
+        """7 when a limit is missed."""
+        return 7 if missed_gates(self.gates) else 0
 
     def display(self) -> Iterator[str | Table]:
         """Yields one row per run and their spread."""
         columns = ("run", "seed", "accuracy", "95 % interval", "macro F1", "errors")
         yield Table(columns, self.rows, f"{self.images:,} pictures of {self.split}")
         yield self.spread
+        yield self.looks
+        yield from shown_gates(self.gates)
         yield f"Page: {self.path}"
 
     def notes(self) -> Iterator[str]:
@@ -48,6 +56,15 @@ class EvaluateReport(Result):
             yield f"{run}: accuracy {accuracy} {interval} on {self.images:,} pictures of {self.split}"
         if len(self.runs) > 1:
             yield self.spread
+        yield self.looks
+        yield from gate_notes(self.gates)
+
+
+def _shown(workspace: Workspace, **_: Any) -> Mapping[str, str]:
+    """Returns what of the brief the page shows: the limits on quality, and how good people are."""
+    human = workspace.project.brief.human_baseline
+    baseline = {} if human is None else {"brief.human_baseline": content_id(human)}
+    return {**quality_content(workspace), **baseline}
 
 
 class CompareReport(Result):
@@ -73,9 +90,12 @@ class CompareReport(Result):
         )
 
 
-@operation("model.evaluate", slow=True, stage=7, inputs=brief_content, libraries=LIBRARIES)
+@operation("model.evaluate", slow=True, stage=7, inputs=_shown, libraries=LIBRARIES)
 def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "test") -> EvaluateReport:
     """Say how good runs are on pictures that they have not seen, with intervals.
+
+    The limits on quality in [brief.limits] are held against the val pictures, whatever split is asked
+    about, so that nothing is tuned on test. A missed one ends with exit code 7 after everything is written.
 
     Args:
         runs: the runs; several clones are shown with their spread.
@@ -84,16 +104,25 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
     from darkroom.evaluation import load_predictions, summarise
     from darkroom.operations.deliverables import deliver_evaluation
 
-    evaluations = [_evaluated(workspace, name, split) for name in runs]
+    if not runs:
+        raise InvalidConfig("evaluate.no-runs", "model.evaluate needs at least one run. Received: none.")
+    for name in runs:  # before anything is looked at
+        check_names(workspace, workspace.catalogue.runs.get(name).dataset)
+    evaluations = [evaluated(workspace, name, split) for name in runs]
     predictions = [load_predictions(workspace.runs_folder / name, split) for name in runs]
     clones = summarise(evaluations, predictions)
+    gates = hold_quality(workspace, runs)
+    dataset = workspace.catalogue.runs.get(runs[0]).dataset
+    looks = f"{split} of {dataset} was looked at {count_looks(workspace, dataset, split).words}."
     return EvaluateReport(
         runs=runs,
         split=split,
         images=evaluations[0].figures.count,
         rows=tuple(_row(one) for one in evaluations),
-        spread=_spoken_spread(clones, alike=_same_recipe(workspace, runs)),
-        path=deliver_evaluation(workspace, evaluations, clones),
+        spread=_spoken_spread(clones, alike=same_recipe(workspace, runs)),
+        gates=gates,
+        looks=looks,
+        path=deliver_evaluation(workspace, evaluations, clones, gates=gates, looks=looks),
     )
 
 
@@ -110,7 +139,7 @@ def compare(workspace: Workspace, *, first: RunRef, second: RunRef, split: Split
     from darkroom.evaluation import load_predictions
 
     for name in (first, second):
-        _evaluated(workspace, name, split)
+        evaluated(workspace, name, split)
     found = compared(*(load_predictions(workspace.runs_folder / name, split) for name in (first, second)))
     low, high = found.difference.low, found.difference.high
     return CompareReport(
@@ -138,34 +167,6 @@ def _spoken_spread(clones: ClonesSummary, *, alike: bool) -> str:
             f"{differing}. Compare two of them: darkroom model compare"
         )
     return f"Accuracy over {count} clones: mean {accuracy.mean:.4f}, sd {accuracy.sd:.4f}{differing}."
-
-
-def _same_recipe(workspace: Workspace, runs: tuple[str, ...]) -> bool:
-    configs = [(workspace.runs_folder / run / "config.toml").read_text("utf-8") for run in runs]
-    recipes = [tomllib.loads(config)["recipe"] for config in configs]
-    return all(recipe == recipes[0] for recipe in recipes)
-
-
-def _evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
-    from darkroom.datasets import render
-    from darkroom.evaluation import evaluate_run
-
-    run = workspace.catalogue.runs.get(name)
-    refuse_lost_run(workspace, run)
-    version = workspace.catalogue.datasets.get(run.dataset)
-    images = render(workspace, version).split(split)
-
-    def show(done: int, total: int) -> None:
-        workspace.report(f"evaluating {name} on {split}", done=done, total=total, unit="images")
-
-    return evaluate_run(
-        workspace.runs_folder / run.id,
-        images,
-        split=split,
-        classes=version.classes,
-        draws=DRAWS,
-        on_progress=show,
-    )
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from typing import Literal
 
 from darkroom.bundle.inspection import BundleInspection
 from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
-from darkroom.operations.brief_limits import card_words, limits_content
+from darkroom.operations.brief_limits import card_words
+from darkroom.operations.gates import verdict_content
 from darkroom.operations.run_making import LIBRARIES
-from darkroom.records import Result, Table
+from darkroom.records import Gate, Result, Table, gate_table
 from darkroom.workspace import Workspace
 
 __all__ = ["convert", "inspect", "verify"]
@@ -44,7 +45,9 @@ class VerifyReport(Result):
     why: tuple[str, ...] = ()
     """Limits that are missed, in words."""
     unproven: tuple[str, ...] = ()
-    """Limits that nothing was shown for: too few pictures, or not measured yet."""
+    """Limits that nothing was shown for, in words: too few pictures, or not measured."""
+    gates: tuple[Gate, ...] = ()
+    """Every limit of the brief with its verdict."""
     path: Produced = ""
     """Where the bundle was handed over."""
     page: Produced = ""
@@ -58,6 +61,7 @@ class VerifyReport(Result):
         """Yields one row per file and the verdict."""
         columns = ("format", "size", "top-1 agreement", "max difference", "latency p50", "verdict")
         yield Table(columns, self.rows, f"Compared with PyTorch on {self.images:,} pictures")
+        yield gate_table(self.gates)
         yield f"Page: {self.page}"
         yield from self.notes()
 
@@ -93,11 +97,12 @@ def convert(
     return make_bundle(workspace, run, targets, precision, embedding=embedding)
 
 
-@operation("export.verify", slow=True, stage=9, inputs=limits_content, libraries=EXPORT_LIBRARIES)
+@operation("export.verify", slow=True, stage=9, inputs=verdict_content, libraries=EXPORT_LIBRARIES)
 def verify(workspace: Workspace, *, bundle: BundleRef | None = None) -> VerifyReport:
     """Compare each file with PyTorch on every test picture, and hand the bundle over if all agree.
 
-    The numbers under [brief.limits] must hold as well; a missed one ends with exit code 7.
+    The limits under [brief.limits] must hold as well, on the pictures that were compared and evaluated: the
+    last check before a model leaves. A missed one ends with exit code 7, and nothing is handed over.
 
     Args:
         bundle: the bundle; the newest when not given.

@@ -1,50 +1,26 @@
-"""Operations on models: networks, training, clones, choosing."""
+"""Operations on models: training, clones, choosing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from darkroom.errors import InvalidConfig, NotFound
 from darkroom.operation import DatasetRef, Produced, RunRef, operation
+from darkroom.operations.forgotten import spoken_marks
+from darkroom.operations.gates import check_names, hold_quality, quality_content
+from darkroom.operations.judged import kept
 from darkroom.operations.run_making import LIBRARIES, run_for
-from darkroom.records import Interval, Result, Run, Table
+from darkroom.operations.starting import starting_inputs
+from darkroom.records import Gate, Interval, Result, Run, Table, gate_notes, shown_gates
 from darkroom.training import Augment, Recipe
 from darkroom.workspace import Workspace
 
-__all__ = ["clone", "describe", "list_runs", "networks", "preview", "select", "train"]
+__all__ = ["clone", "list_runs", "preview", "select", "train"]
 
-
-class NetworksReport(Result):
-    """The table of networks."""
-
-    rows: tuple[tuple[str, ...], ...]
-    """Name, input, parameters, operations, licence, what it is good for."""
-
-    def display(self) -> Iterator[str | Table]:
-        """Yields the table."""
-        yield Table(("network", "input", "parameters", "flops", "licence", "good for"), self.rows)
-
-
-class DescribeReport(Result):
-    """A network made ready for a dataset."""
-
-    network: str
-    parameters: int
-    """How many trained numbers."""
-    embedding_size: int
-    layers: tuple[tuple[str, ...], ...]
-    """Name, kind, output shape, parameters."""
-    path: Produced
-    """The deliverable."""
-
-    def display(self) -> Iterator[str | Table]:
-        """Yields the layers."""
-        yield f"{self.network}: {self.parameters:,} parameters, embedding of {self.embedding_size}"
-        yield Table(("layer", "kind", "output", "parameters"), self.layers)
-        yield f"Page: {self.path}"
+StartEpoch = Annotated[int, Field(ge=0, le=10_000)]
 
 
 class TrainReport(Result):
@@ -59,6 +35,8 @@ class TrainReport(Result):
     interval: Interval | None = None
     """Validation accuracy with its interval."""
     val_loss: float | None
+    gates: tuple[Gate, ...] = ()
+    """The limits on quality, held against the val pictures; a miss does not stop a training."""
     path: Produced
     """The deliverable."""
 
@@ -67,7 +45,12 @@ class TrainReport(Result):
         accuracy = "—" if self.val_accuracy is None else str(self.interval or self.val_accuracy)
         again = " (was there already; --again trains anew)" if self.reused else ""
         yield f"{self.run}: best epoch {self.best_epoch}, validation accuracy {accuracy}{again}"
+        yield from shown_gates(self.gates)
         yield f"Page: {self.path}"
+
+    def notes(self) -> Iterable[str]:
+        """Yields the limits that do not pass."""
+        return gate_notes(self.gates)
 
 
 class CloneReport(Result):
@@ -79,6 +62,8 @@ class CloneReport(Result):
     """Run, seed, best epoch, validation accuracy."""
     spread: str
     """Mean and standard deviation over the clones, in words."""
+    gates: tuple[Gate, ...] = ()
+    """The limits on quality, held against the val pictures: each clone's, and those of their mean."""
     path: Produced
     """The deliverable."""
 
@@ -86,7 +71,12 @@ class CloneReport(Result):
         """Yields one row per clone and their spread."""
         yield Table(("run", "seed", "best epoch", "val accuracy"), self.rows)
         yield self.spread
+        yield from shown_gates(self.gates)
         yield f"Page: {self.path}"
+
+    def notes(self) -> Iterable[str]:
+        """Yields the limits that do not pass."""
+        return gate_notes(self.gates)
 
 
 class SelectReport(Result):
@@ -107,50 +97,22 @@ class RunsReport(Result):
     """The runs of a project."""
 
     rows: tuple[tuple[str, ...], ...]
+    marked: tuple[str, ...] = ()
+    """Which runs were trained on a picture that was forgotten since, in words."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the table."""
         columns = ("run", "state", "dataset", "network", "seed", "val accuracy", "when")
         yield Table(columns, self.rows)
+        yield from self.marked
 
 
-@operation("model.networks")
-def networks(workspace: Workspace) -> NetworksReport:
-    """List the networks that can be trained, with their facts."""
-    from darkroom.networks import NETWORKS
-
-    return NetworksReport(
-        rows=tuple(
-            (
-                entry.name,
-                "×".join(map(str, entry.typical_input)),
-                f"{entry.parameters:,}",
-                f"{entry.flops:,}",
-                entry.licence,
-                entry.summary,
-            )
-            for entry in NETWORKS.values()
-        )
-    )
+def _read_by_training(workspace: Workspace, *, recipe: Recipe, **values: Any) -> Mapping[str, str]:
+    start = starting_inputs(workspace, recipe.network, recipe.network_file, recipe.weights)
+    return {**quality_content(workspace, recipe=recipe, **values), **start}
 
 
-@operation("model.describe", stage=5, libraries=LIBRARIES)
-def describe(
-    workspace: Workspace, *, dataset: DatasetRef, network: str = "lenet5", dropout: float = 0.0
-) -> DescribeReport:
-    """Make a network ready for a dataset and summarise it, layer by layer.
-
-    Args:
-        dataset: the dataset version whose tensors and classes it must fit.
-        network: name in the table of networks.
-        dropout: share of values set to zero while training.
-    """
-    from darkroom.operations.deliverables import deliver_network
-
-    return deliver_network(workspace, workspace.catalogue.datasets.get(dataset), network, dropout)
-
-
-@operation("model.train", version=1, slow=True, stage=6, libraries=LIBRARIES)
+@operation("model.train", version=1, slow=True, stage=6, inputs=_read_by_training, libraries=LIBRARIES)
 def train(
     workspace: Workspace,
     *,
@@ -158,6 +120,8 @@ def train(
     recipe: Recipe = Recipe(),
     seed: int = 0,
     again: bool = False,
+    start_from: RunRef | None = None,
+    start_epoch: StartEpoch = 0,
 ) -> TrainReport:
     """Train a network once.
 
@@ -169,11 +133,17 @@ def train(
         recipe: how to train.
         seed: decides initialisation, order and augmentation.
         again: train anew although such a run is there.
+        start_from: the run whose weights it begins with, its last layer too where the classes are equal.
+        start_epoch: the snapshot of that run; 0 for its best epoch.
     """
     from darkroom.operations.deliverables import deliver_training
 
-    run, reused = run_for(workspace, dataset, recipe, seed, again=again)
-    path = deliver_training(workspace, [run])
+    check_names(workspace, dataset)
+    run, reused = run_for(
+        workspace, dataset, recipe, seed, again=again, start_from=start_from, start_epoch=start_epoch
+    )
+    gates = hold_quality(workspace, (run.id,))
+    path = deliver_training(workspace, [run], gates)
     return TrainReport(
         run=run.id,
         reused=reused,
@@ -181,11 +151,12 @@ def train(
         val_accuracy=run.metrics.get("val.accuracy"),
         interval=_interval(workspace, run),
         val_loss=run.metrics.get("val.loss"),
+        gates=gates,
         path=path,
     )
 
 
-@operation("model.clone", version=1, slow=True, stage=6, libraries=LIBRARIES)
+@operation("model.clone", version=1, slow=True, stage=6, inputs=_read_by_training, libraries=LIBRARIES)
 def clone(
     workspace: Workspace,
     *,
@@ -193,6 +164,8 @@ def clone(
     recipe: Recipe = Recipe(),
     times: Annotated[int, Field(ge=1, le=1000)] = 3,
     seed: int = 0,
+    start_from: RunRef | None = None,
+    start_epoch: StartEpoch = 0,
 ) -> CloneReport:
     """Train several clones that differ by their seed alone, to see how much chance decides.
 
@@ -201,11 +174,20 @@ def clone(
         recipe: how to train each clone.
         times: how many clones.
         seed: seed of the first clone; the next ones count on from it.
+        start_from: the run whose weights each clone begins with.
+        start_epoch: the snapshot of that run; 0 for its best epoch.
     """
     from darkroom.operations.deliverables import deliver_training
     from darkroom.statistics import spread
 
-    runs = [run_for(workspace, dataset, recipe, seed + number)[0] for number in range(times)]
+    check_names(workspace, dataset)
+    runs = [
+        run_for(workspace, dataset, recipe, seed + number, start_from=start_from, start_epoch=start_epoch)[
+            0
+        ]
+        for number in range(times)
+    ]
+    gates = hold_quality(workspace, [run.id for run in runs])
     accuracies = [run.metrics["val.accuracy"] for run in runs if "val.accuracy" in run.metrics]
     return CloneReport(
         runs=tuple(run.id for run in runs),
@@ -219,7 +201,8 @@ def clone(
             for run in runs
         ),
         spread=_spoken_spread(spread(accuracies)) if accuracies else "No validation pictures.",
-        path=deliver_training(workspace, runs),
+        gates=gates,
+        path=deliver_training(workspace, runs, gates),
     )
 
 
@@ -269,7 +252,8 @@ def list_runs(workspace: Workspace, *, dataset: DatasetRef | None = None) -> Run
                 run.created_at.strftime("%Y-%m-%d %H:%M"),
             )
             for run in workspace.catalogue.runs.list(dataset=dataset)
-        )
+        ),
+        marked=spoken_marks(workspace, "run"),
     )
 
 
@@ -308,9 +292,15 @@ def _figure(workspace: Workspace, run: Run, by: str = "val.accuracy") -> str:
 
 
 def _interval(workspace: Workspace, run: Run) -> Interval | None:
-    """Returns a run's validation accuracy with its interval, if its dataset is known."""
+    """Returns a run's validation accuracy with its interval, if its dataset is known.
+
+    Where its answers are kept the interval is the one that verdicts rest on; else Wilson's of the share.
+    """
     from darkroom.statistics import wilson
 
+    found = kept(workspace, run.id, "val")
+    if found is not None:
+        return found.evaluation.figures.accuracy
     value, count = run.metrics.get("val.accuracy"), _val_count(workspace, run.dataset)
     return wilson(value * count, count) if value is not None and count else None
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from darkroom.errors import InvalidConfig
 from darkroom.operation import BundleRef, Produced, RunRef, operation
 from darkroom.operations.brief_limits import brief_content
+from darkroom.operations.gates import hold_quality
+from darkroom.operations.judged import count_looks
 from darkroom.records import Result, Split, Table
 from darkroom.workspace import Workspace
 
@@ -53,11 +56,15 @@ def report(
     from darkroom.operations.bundling import parity_path
     from darkroom.operations.deliverables import trained_clones
 
+    if not runs:
+        raise InvalidConfig("report.no-runs", "report needs at least one run. Received: none.")
     catalogue = workspace.catalogue
     found = [catalogue.runs.get(name) for name in runs]
     folders = [workspace.runs_folder / run.id for run in found]
     evaluations = [load_evaluation(folder, split) for folder in folders]
-    parity = parity_path(workspace, bundle) if bundle else None
+    path = parity_path(workspace, bundle) if bundle else None
+    parity = ParityReport.model_validate_json(path.read_bytes()) if path else None
+    looks = count_looks(workspace, found[0].dataset, split)
     page = report_page(
         project=workspace.project.project.name,
         brief=workspace.project.brief,
@@ -65,8 +72,10 @@ def report(
         trainings=trained_clones(workspace, found),
         evaluations=evaluations,
         clones=summarise(evaluations, [load_predictions(folder, split) for folder in folders]),
-        parity=ParityReport.model_validate_json(parity.read_bytes()) if parity else None,
+        parity=parity,
         chosen=catalogue.bundles.get(bundle).run_id if bundle else "",
+        gates=(*hold_quality(workspace, runs, ask=False), *(parity.gates if parity else ())),
+        looks=f"{split} of {found[0].dataset} was looked at {looks.words}.",
         links=tuple(_links(workspace, runs, split)),
         next_steps=tuple(NextStep(*step) for step in NEXT_STEPS),
     )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from darkroom.errors import Cancelled, DarkroomError, InvalidConfig, Locked, NotFound
+from darkroom import atomic
+from darkroom.errors import Cancelled, InvalidConfig, Locked, NotFound
+from darkroom.networks.start import NetworkStart
+from darkroom.networks.table import CODE_FILE
 from darkroom.operation import library_versions
+from darkroom.operations.starting import check_network, check_start, earlier_run, start_of
 from darkroom.records import DatasetVersion, Run, content_id, now
 from darkroom.training import CardFacts, Recipe, TrainOutcome
+from darkroom.training.combinations import check_combinations
 from darkroom.workspace import Workspace
 
 __all__ = ["LIBRARIES", "is_whole", "refuse_lost_run", "run_for"]
@@ -21,9 +27,25 @@ LIBRARIES = ("numpy", "pillow", "torch")
 
 
 def run_for(
-    workspace: Workspace, dataset: str, recipe: Recipe, seed: int, *, again: bool = False
+    workspace: Workspace,
+    dataset: str,
+    recipe: Recipe,
+    seed: int,
+    *,
+    again: bool = False,
+    start_from: str | None = None,
+    start_epoch: int = 0,
 ) -> tuple[Run, bool]:
     """Returns the finished run of a request, and whether it was there already.
+
+    Args:
+        workspace: the project.
+        dataset: the dataset version.
+        recipe: how to train.
+        seed: decides initialisation, order and augmentation.
+        again: train anew although such a run is there.
+        start_from: the run whose weights it begins with.
+        start_epoch: the snapshot of that run; 0 for its best epoch.
 
     Raises:
         NotFound: there is no such dataset.
@@ -31,10 +53,18 @@ def run_for(
     """
     version = workspace.catalogue.datasets.get(dataset)
     _refuse_other_tasks(version)
-    key = _key(version, recipe, seed)
+    check_combinations(recipe, version.classes, goes_on=start_from is not None)
+    check_network(recipe.network, version.contract)
+    start = start_of(workspace, recipe.network, recipe.network_file, recipe.weights)
+    key = _key(version, recipe, seed, start)
+    if start_from is not None:
+        start = earlier_run(workspace, start_from, start_epoch, recipe, version)
+        earlier = workspace.catalogue.runs.get(start_from).key
+        key = content_id({"begun": key, "from": earlier, "epoch": start_epoch})
     run = None if again else workspace.catalogue.runs.find(key)
     if run is not None and run.state == "finished" and is_whole(workspace, run):
         return run, True
+    check_start(start, recipe, version)
     if run is None or run.state == "finished":
         run = workspace.catalogue.runs.create(
             Run(
@@ -44,12 +74,13 @@ def run_for(
                 dataset=version.ref,
                 network=recipe.network,
                 seed=seed,
+                parent=start_from,
                 created_at=now(),
             )
         )
         _set_leftover_aside(workspace.runs_folder / run.id)
     with _held(workspace, run):
-        return _trained(workspace, version, recipe, run), False
+        return _trained(workspace, version, recipe, run, start), False
 
 
 def is_whole(workspace: Workspace, run: Run) -> bool:
@@ -113,8 +144,11 @@ def _begin(workspace: Workspace, run: Run) -> None:
     runs.update(run.id, state="running")
 
 
-def _trained(workspace: Workspace, version: DatasetVersion, recipe: Recipe, run: Run) -> Run:
+def _trained(
+    workspace: Workspace, version: DatasetVersion, recipe: Recipe, run: Run, start: NetworkStart
+) -> Run:
     from darkroom.datasets import render
+    from darkroom.features import project_store
     from darkroom.training.loop import train
 
     runs = workspace.catalogue.runs
@@ -128,29 +162,50 @@ def _trained(workspace: Workspace, version: DatasetVersion, recipe: Recipe, run:
         outcome = train(
             workspace.runs_folder / run.id,
             rendering=rendering,
-            recipe=_with_threads(recipe, workspace),
+            recipe=_with_threads(_with_own_code(recipe), workspace),
+            start=_with_code_in(workspace.runs_folder / run.id, start),
             seed=run.seed,
             facts=_card_facts(workspace, version, run),
             on_progress=show,
             should_stop=workspace.stop_requested.is_set,
+            features=project_store(workspace, recipe.network),
         )
     except (Cancelled, KeyboardInterrupt):
         runs.update(run.id, state="cancelled")
         raise
-    except DarkroomError:
+    except Exception:
         runs.update(run.id, state="failed")
         raise
     return runs.update(run.id, state="finished", finished_at=now(), metrics=_metrics(outcome))
 
 
-def _key(version: DatasetVersion, recipe: Recipe, seed: int) -> str:
+def _key(version: DatasetVersion, recipe: Recipe, seed: int, start: NetworkStart) -> str:
     decisive = {
-        "dataset": version.id,
-        "recipe": recipe,
+        "dataset": version.content,
+        "recipe": _with_own_code(recipe),
+        "weights": start.weights.content if start.weights else "",
+        "code": start.code_sha256,
         "seed": seed,
         "libraries": library_versions(LIBRARIES),
     }
     return content_id(decisive)
+
+
+def _with_own_code(recipe: Recipe) -> Recipe:
+    """Names the copy of the user's file in the run's folder: where it came from decides nothing."""
+    if recipe.network_file is None:
+        return recipe
+    return recipe.model_copy(update={"network_file": Path(CODE_FILE)})
+
+
+def _with_code_in(folder: Path, start: NetworkStart) -> NetworkStart:
+    """Copies the user's file into the run's folder, from where evaluation and export take it."""
+    if start.code is None:
+        return start
+    content = start.code.read_bytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(folder / CODE_FILE, content)
+    return replace(start, code=folder / CODE_FILE)
 
 
 def _with_threads(recipe: Recipe, workspace: Workspace) -> Recipe:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from darkroom.errors import Invalid, NotFound
 from darkroom.operation import LocalPath, Produced, SourceRef, operation
+from darkroom.operations.forgotten import forgotten_content
 from darkroom.records import Result, Source, Table, now
 from darkroom.workspace import Workspace
 
@@ -95,7 +96,8 @@ def _listing(workspace: Workspace, *, folder: Path, **_: Any) -> Mapping[str, st
     from darkroom.sources import listing_digest
 
     refuse_own_folder(workspace.root, folder)
-    return {"files": listing_digest(_existing(folder))}
+    files = {"files": listing_digest(_existing(folder))}
+    return files | forgotten_content(workspace)
 
 
 @operation(
@@ -174,7 +176,9 @@ def _source(workspace: Workspace, folder: Path, format: str, mode: Literal["refe
     path = workspace.relative(folder)
     known = sources.find("folder", path)
     if known is not None:
-        return known
+        if known.format == format:
+            return known
+        return sources.add(known.model_copy(update={"format": format}))  # labels came in another form
     return sources.add(
         Source(id=sources.new_id(), kind="folder", path=path, format=format, mode=mode, added_at=now())
     )

@@ -7,10 +7,12 @@ from typing import Literal
 
 from darkroom.errors import DarkroomError
 from darkroom.operation import operations
+from darkroom.operations.forgotten import spoken_marks
+from darkroom.operations.judged import count_looks
 from darkroom.pipeline.lock import is_locked
 from darkroom.pipeline.plan import plan_stage
 from darkroom.pipeline.references import StageResults, produced_paths
-from darkroom.records import Fact, Result, StageEntry, Table
+from darkroom.records import Fact, MarkKind, Result, StageEntry, Table
 from darkroom.workspace import Workspace
 
 __all__ = ["LIFE_CYCLE", "Board", "BoardRow", "read_board"]
@@ -28,6 +30,9 @@ LIFE_CYCLE = (
     "deploy",
 )
 """The ten stages, from 1 on."""
+
+HOLDING: tuple[MarkKind, ...] = ("dataset", "run", "bundle")
+"""What can have held a picture that was forgotten."""
 
 TRYING = LIFE_CYCLE.index("tune and try") + 1
 
@@ -66,6 +71,10 @@ class Board(Result):
     rows: tuple[BoardRow, ...]
     at_work: str = ""
     """What a `darkroom run` is doing right now; empty when none is at work."""
+    forgotten: tuple[str, ...] = ()
+    """Which datasets, runs and bundles held a picture that was forgotten since, in words."""
+    looks: tuple[str, ...] = ()
+    """How often the test pictures of each dataset version were looked at, over all runs."""
     problems: tuple[str, ...] = ()
     """What is wrong with entries of darkroom.toml that belong to none of the ten stages."""
 
@@ -84,7 +93,9 @@ class Board(Result):
             tuple(columns[place] for place in filled),
             tuple(tuple(row[place] for place in filled) for row in rows),
         )
+        yield from self.looks
         yield from self.problems
+        yield from self.forgotten
 
 
 def read_board(workspace: Workspace) -> Board:
@@ -97,8 +108,18 @@ def read_board(workspace: Workspace) -> Board:
         labelled=catalogue.annotations.counts("class").answered,
         rows=tuple(_row(workspace, number, title, states) for number, title in enumerate(LIFE_CYCLE, 1)),
         at_work=_at_work(workspace),
+        looks=tuple(_looks(workspace)),
+        forgotten=tuple(line for kind in HOLDING for line in spoken_marks(workspace, kind)),
         problems=tuple(f"{seen.name}: {seen.why}" for seen in states if seen.number is None and seen.wrong),
     )
+
+
+def _looks(workspace: Workspace) -> Iterator[str]:
+    """Yields a line per dataset version whose test pictures were looked at."""
+    for dataset in dict.fromkeys(run.dataset for run in workspace.catalogue.runs.list()):
+        looks = count_looks(workspace, dataset)
+        if looks.count:
+            yield f"test of {dataset} was looked at {looks.words}."
 
 
 def _at_work(workspace: Workspace) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from darkroom.errors import DarkroomError, Invalid
+from darkroom.errors import DarkroomError, Invalid, InvalidConfig
 from darkroom.records import Contract, Image, ResizeMode, StageEntry
 
-__all__ = ["guess_contract", "main_job"]
+if TYPE_CHECKING:
+    from darkroom.networks import NetworkEntry
+    from darkroom.networks.weights import WeightsFacts
+
+__all__ = ["Choice", "choose", "guess_contract", "main_job"]
 
 LOOKED_AT = 48
 """Pictures that are looked at for a guess; enough to see a mixture, few enough to be at once."""
@@ -22,12 +26,97 @@ SMALL_PX = 40
 SQUARE_ENOUGH = 1.05
 """Up to this ratio of the sides, squashing to a square changes less than cropping loses."""
 
+SMALL_SIDE_PX, PHOTO_SIDE_PX = 28, 64
+"""Sides of the tensor where no weights say otherwise."""
+
+FAVOURITE = "mobilenetv2_100"
+"""Taken first when its weights are there: small enough for every phone, and 224 px photos take some
+hundredths of a second."""
+
+SMALL_NETWORK, PHOTO_NETWORK = "lenet5", "lenet5"
+"""Trained from scratch."""
+
+PHOTO_AUGMENT = {
+    "rotate_deg": 10.0,
+    "crop": 0.3,
+    "flip": "horizontal",
+    "brightness": 0.1,
+    "contrast": 0.15,
+    "saturation": 0.2,
+}
+
+LAST_LAYER_RECIPE: dict[str, Any] = {
+    "train_layers": "last",
+    "feature_views": 4,
+    "epochs": 30,
+    "learning_rate": 0.001,
+    "augment": PHOTO_AUGMENT,
+}
+"""Measured on flowers and trashnet; see benchmarks/transfer.py. Embeddings of about a thousand numbers."""
+
+PHOTO_RECIPE: dict[str, Any] = {"epochs": 60, "augment": PHOTO_AUGMENT}
+"""Photos from scratch."""
+
+
+class Choice(NamedTuple):
+    """What was picked for a folder of pictures."""
+
+    contract: Contract
+    recipe: dict[str, Any]
+    """What differs from the default recipe."""
+    why: tuple[str, ...]
+    """What was picked and why, in sentences."""
+
+
+def choose(
+    folder: Path, places: Sequence[Path], *, network: str | None = None, weights: str | None = None
+) -> Choice:
+    """Looks at some pictures of a folder and picks contract, network, weights and recipe.
+
+    Photos with pretrained weights at hand: those weights, their size in RGB, and only the last layer is
+    trained. Photos without: a small network from scratch. Small pictures: LeNet-5 at 28×28.
+
+    Args:
+        folder: the pictures.
+        places: where pretrained weights are looked for.
+        network: what a person asked for; weights of it are taken when there are any.
+        weights: what a person asked for.
+
+    Raises:
+        Invalid: the folder holds no picture that can be read.
+        NotFound: there is no such network, or there are no such weights.
+        InvalidConfig: the weights are for another network.
+    """
+    from darkroom.networks import find
+    from darkroom.networks.weights import find_weights
+
+    shape = guess_contract(folder)
+    small = shape.width_px == SMALL_SIDE_PX
+    facts = find_weights(weights, places) if weights else None
+    if facts is None and (network or not small):
+        facts = _best_weights(places, network)
+    if facts is not None and network not in (None, facts.network):
+        raise InvalidConfig(
+            "init.other-network",
+            "The weights {weights} are for network {theirs}. Received: network {network}.",
+            do="Leave one of the two out.",
+            weights=facts.name,
+            theirs=facts.network,
+            network=network,
+        )
+    if facts is not None:
+        return _with_weights(shape, facts)
+    chosen = find(network) if network else None
+    if small and chosen is None:
+        return Choice(shape, {}, (f"Small pictures: {SMALL_NETWORK}, trained from scratch.",))
+    return _from_scratch(shape, chosen, small=small)
+
 
 def guess_contract(folder: Path) -> Contract:
     """Looks at some pictures of a folder and picks size, colour and resize mode.
 
-    Small pictures become 28×28 tensors, others 64×64, as fits the networks of the table; pictures that
-    are all grey stay grey; pictures that are nearly square are squashed, others cropped in the middle.
+    Small pictures become 28×28 tensors, others 64×64; pictures that are all grey stay grey; pictures that
+    are nearly square are squashed, others cropped in the middle.
 
     Raises:
         Invalid: the folder holds no picture that can be read.
@@ -40,11 +129,66 @@ def guess_contract(folder: Path) -> Contract:
             do="Give a folder with one sub-folder per class: darkroom init NAME --images FOLDER",
             folder=folder,
         )
-    side_px = 28 if median(min(image.width_px, image.height_px) for image in seen) <= SMALL_PX else 64
+    small = median(min(image.width_px, image.height_px) for image in seen) <= SMALL_PX
+    side_px = SMALL_SIDE_PX if small else PHOTO_SIDE_PX
     grey = all(image.mode in ("1", "L", "LA", "I;16") for image in seen)
     ratios = [max(image.width_px, image.height_px) / min(image.width_px, image.height_px) for image in seen]
     resize: ResizeMode = "squash" if max(ratios) <= SQUARE_ENOUGH else "crop"
     return Contract(width_px=side_px, height_px=side_px, colour="grey" if grey else "rgb", resize=resize)
+
+
+def _best_weights(places: Sequence[Path], network: str | None) -> WeightsFacts | None:
+    """Returns the weights to begin with when nobody named any; None when there are none.
+
+    MobileNetV2 1.0 when it is there; else the network with most operations among those that cost no more
+    than it; else the one with fewest.
+    """
+    from darkroom.networks import NETWORKS
+    from darkroom.networks.weights import list_weights
+
+    found = [facts for facts in list_weights(places) if network in (None, facts.network)]
+    if network is None:
+        found = [
+            facts for facts in found if facts.network in NETWORKS and len(facts.normalisation.mean) == 3
+        ]
+    affordable = NETWORKS[FAVOURITE].flops
+
+    def rank(facts: WeightsFacts) -> tuple[bool, int]:
+        flops = NETWORKS[facts.network].flops if facts.network in NETWORKS else 0
+        return (flops > affordable, flops if flops > affordable else -flops)
+
+    return min(found, key=rank, default=None)
+
+
+def _with_weights(shape: Contract, facts: WeightsFacts) -> Choice:
+    side = facts.input_px
+    colour = "rgb" if len(facts.normalisation.mean) == 3 else "grey"
+    contract = shape.model_copy(update={"width_px": side, "height_px": side, "colour": colour})
+    recipe = {"network": facts.network, "weights": facts.name, **LAST_LAYER_RECIPE}
+    return Choice(
+        contract,
+        recipe,
+        (
+            f"Pretrained weights {facts.name} are at hand, so {facts.network} begins with them at their "
+            f"{side}×{side} px.",
+            f"Only its last layer is trained, on features of {recipe['feature_views']} views of each "
+            "picture that are computed once.",
+        ),
+    )
+
+
+def _from_scratch(shape: Contract, network: NetworkEntry | None, *, small: bool) -> Choice:
+    name = network.name if network else PHOTO_NETWORK
+    least_px = network.smallest_input_px if network else 1
+    side = max(shape.width_px, least_px)
+    contract = shape.model_copy(update={"width_px": side, "height_px": side})
+    recipe = {"network": name} if small else {"network": name, **PHOTO_RECIPE}
+    said = f"{name}, trained from scratch at {side}×{side} px: no pretrained weights are at hand."
+    more = (
+        "With weights, photos are told apart far better: put NAME.safetensors and NAME.toml into weights/, "
+        "or name their folder in DARKROOM_WEIGHTS. See: darkroom model weights"
+    )
+    return Choice(contract, recipe, (said,) if small else (said, more))
 
 
 def main_job(
@@ -66,10 +210,11 @@ def main_job(
         recipe: what differs from the default recipe.
         clones: how many clones to train.
     """
+    network = {name: recipe[name] for name in ("network", "weights") if name in recipe}
     rows: list[tuple[str, str, dict[str, Any]]] = [
         ("collect", "source.add", {"folder": images, "format": format}),
         ("prepare", "dataset.freeze", {"dataset": name, "sources": ["@collect"], "contract": contract}),
-        ("network", "model.describe", {"dataset": "@prepare"}),
+        ("network", "model.describe", {"dataset": "@prepare", **network}),
         ("train", "model.clone", {"dataset": "@prepare", "times": clones, "recipe": recipe}),
         ("evaluate", "model.evaluate", {"runs": ["@train"]}),
         ("choose", "model.select", {"runs": ["@train"]}),

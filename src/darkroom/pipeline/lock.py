@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -22,7 +21,7 @@ def project_lock(workspace: Workspace) -> Iterator[None]:
         Locked: another `darkroom run` works on this project.
     """
     workspace.hidden.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(_place(workspace))
+    lock = FileLock(workspace.run_lock)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -40,16 +39,14 @@ def project_lock(workspace: Workspace) -> Iterator[None]:
 
 def is_locked(workspace: Workspace) -> bool:
     """Says whether a `darkroom run` works on the project right now."""
-    if not _place(workspace).is_file():
+    if not workspace.run_lock.is_file():
         return False
-    lock = FileLock(_place(workspace))
+    lock = FileLock(workspace.run_lock)
     try:
         lock.acquire(timeout=0)
-    except (Timeout, OSError):
+    except Timeout:
         return True
+    except OSError:  # a project that may only be read here
+        return False
     lock.release()
     return False
-
-
-def _place(workspace: Workspace) -> Path:
-    return workspace.hidden / "run.lock"

@@ -15,8 +15,8 @@ from darkroom.operation import (
     fingerprint,
     fingerprint_parts,
     swept,
+    with_paths,
 )
-from darkroom.operation.vocabulary import fence
 from darkroom.pipeline.reasons import spoken_reasons
 from darkroom.pipeline.references import StageResults, content_ids, resolve, still_there
 from darkroom.records import Config, StageEntry, StageRecord, validated
@@ -28,7 +28,7 @@ StageState = Literal["done", "stale", "missing"]
 """done: nothing that decides the result changed; stale: something did; missing: it never ran."""
 
 
-NO_STAGES = ("init", "quickstart", "run", "status")
+NO_STAGES = ("init", "quickstart", "run", "serve", "status")
 """Verbs that work on all stages."""
 
 
@@ -65,7 +65,7 @@ def plan_stage(workspace: Workspace, entry: StageEntry, given: StageResults) -> 
     as_written = tuple(
         validated(operation.request, values, where=where) for _, values in swept(resolved, entry.sweep)
     )
-    requests = tuple(_rebased(operation, request, workspace.root) for request in as_written)
+    requests = tuple(_rebased(request, workspace.root) for request in as_written)
     every = [
         _parts(workspace, operation, written, request)
         for written, request in zip(as_written, requests, strict=True)
@@ -111,11 +111,6 @@ def _state(
     return "done", ()
 
 
-def _rebased(operation: Operation, request: Config, root: Path) -> Config:
+def _rebased(request: Config, root: Path) -> Config:
     """Returns a request whose relative paths start at the project, wherever the shell stands."""
-    changed = {
-        parameter.name: root / getattr(request, parameter.name)
-        for parameter in operation.parameters
-        if fence(parameter.annotation) and isinstance(getattr(request, parameter.name), Path)
-    }
-    return request.model_copy(update=changed)
+    return with_paths(request, lambda _kind, _key, path: root / path)

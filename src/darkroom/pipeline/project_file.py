@@ -52,23 +52,23 @@ def _stage(stage: StageEntry) -> Iterator[str]:
             continue
         default = None if parameter.required else parameter.default
         given = stage.request.get(parameter.name, default)
-        rows.append((parameter.name, parameter.annotation, given, parameter.doc))
+        rows.append((parameter.name, parameter.annotation, given, parameter.doc, None))
     yield from _fields("stage", rows)
 
 
-Row = tuple[str, Any, Any, str]
-"""Name, type, value and sentence of one key."""
+Row = tuple[str, Any, Any, str, Any]
+"""Name, type, value, sentence and example of one key; an example stands where nothing is set."""
 
 
 def _fields(path: str, rows: list[Row]) -> Iterator[str]:
     """Yields the keys of one table, then its nested tables, as TOML wants them."""
     nested: list[Row] = []
-    for name, annotation, value, doc in rows:
-        if nested_model(annotation):
-            nested.append((name, annotation, value, doc))
+    for row in rows:
+        if nested_model(row[1]):
+            nested.append(row)
         else:
-            yield from _key(name, annotation, value, doc)
-    for name, annotation, value, doc in nested:
+            yield from _key(*row)
+    for name, annotation, value, doc, _ in nested:
         model = nested_model(annotation)
         assert model is not None
         yield ""
@@ -85,14 +85,16 @@ def _filled(model: type[BaseModel], value: Any) -> BaseModel:
 
 def _model_rows(model: type[BaseModel], value: BaseModel) -> list[Row]:
     return [
-        (name, info.annotation, getattr(value, name), info.description or "")
+        (name, info.annotation, getattr(value, name), info.description or "", (info.examples or [None])[0])
         for name, info in model.model_fields.items()
     ]
 
 
-def _key(name: str, annotation: Any, value: Any, doc: str) -> Iterator[str]:
+def _key(name: str, annotation: Any, value: Any, doc: str, example: Any) -> Iterator[str]:
     yield from _comment(f"{as_sentence(doc)} ({spoken_type(annotation)})")
-    if value is None:
+    if example is not None and value in (None, {}):
+        yield f"# {name} = {_value(example)}"
+    elif value is None:
         yield f"# {name} ="
     else:
         yield f"{name} = {_value(value)}"

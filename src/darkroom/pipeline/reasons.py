@@ -15,8 +15,12 @@ REQUEST = re.compile(r"^((?:\d+\.)?)request\.")
 SPOKEN = {
     "inputs.files": "files of the folder",
     "inputs.picture ids": "the set of pictures",
+    "inputs.forgotten": "the list of forgotten pictures",
     "inputs.brief": "[brief]",
     "inputs.brief.limits": "[brief.limits]",
+    "inputs.brief.mistakes": "[[brief.mistakes]]",
+    "inputs.brief.rules": "[[brief.rules]]",
+    "inputs.brief.human_baseline": "human_baseline of [brief]",
     "inputs.brief.card": "words of [brief] that travel in the model card",
 }
 """What an input is called where people read it."""

@@ -156,7 +156,7 @@ def _annotation(info: FieldInfo) -> Any:
 def _content(workspace: Workspace, kind: str, name: str) -> str:
     catalogue = workspace.catalogue
     if kind == "dataset":
-        return catalogue.datasets.get(name).id
+        return catalogue.datasets.get(name).content
     if kind == "source":
         return catalogue.sources.get(name).path
     if kind == "bundle":

@@ -120,8 +120,8 @@ def _run(
             notes += [note for result in results for note in result.notes()]
             missed = max(result.exit_code for result in results)
             if missed:
-                return RunReport(stages=tuple(outcomes), missed=missed, summary=tuple(notes))
-    return RunReport(stages=tuple(outcomes), summary=tuple(notes))
+                return RunReport(stages=tuple(outcomes), missed=missed, summary=tuple(dict.fromkeys(notes)))
+    return RunReport(stages=tuple(outcomes), summary=tuple(dict.fromkeys(notes)))
 
 
 def _perform(workspace: Workspace, plan: StagePlan) -> tuple[StageOutcome, list[Result]]:

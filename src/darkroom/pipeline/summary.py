@@ -25,20 +25,21 @@ def quickstart_report(workspace: Workspace, run: RunReport, *, shown: str) -> Qu
     """
     from darkroom.pipeline.verbs import QuickstartReport
 
-    evaluated = EvaluateReport.model_validate(_result(workspace, "evaluate"))
+    result = _result(workspace, "evaluate")
+    evaluated = EvaluateReport.model_validate(result) if result is not None else None
     verified = VerifyReport.model_validate(_result(workspace, "verify")) if not run.missed else None
     return QuickstartReport(
         run=run,
-        clones=tuple(row[:4] for row in evaluated.rows),
+        clones=tuple(row[:4] for row in evaluated.rows) if evaluated else (),
         formats=verified.rows if verified else (),
-        spread=evaluated.spread,
+        spread=evaluated.spread if evaluated else "not evaluated within the limits",
         report=f"{shown}/deliverables/report.html",
         bundle=f"{shown}/{verified.path}" if verified else "not handed over: a limit is missed",
         folder=shown,
     )
 
 
-def _result(workspace: Workspace, stage: str) -> dict[str, object]:
+def _result(workspace: Workspace, stage: str) -> dict[str, object] | None:
+    """Returns what a stage gave when it last held its limits; None when it never did."""
     last = workspace.catalogue.stages.last(stage)
-    assert last is not None
-    return last.result["results"][0]
+    return last.result["results"][0] if last is not None else None

@@ -37,20 +37,38 @@ class InitReport(Result):
     """Classes that the folder names."""
     contract: str
     """What the pictures become."""
+    picked: tuple[str, ...] = ()
+    """Network, weights and recipe, and why, in sentences."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields what was made and what comes next."""
         yield f"Made {self.project}/{self.file} for {self.pictures:,} files; they become {self.contract}."
+        yield from self.picked
         if len(self.classes) > 1:
             more = f" and {len(self.classes) - 8} more" if len(self.classes) > 8 else ""
             yield f"{len(self.classes)} classes: {', '.join(self.classes[:8])}{more}."
-        else:
+        elif self.classes:
             yield (
-                f"But a model needs two classes at least, and the folder names "
-                f"{self.classes[0] + ' alone' if self.classes else 'none'}: put the pictures into one "
-                "sub-folder per class."
+                f"But a model needs two classes at least, and the folder names {self.classes[0]} alone: "
+                "put the pictures into one sub-folder per class."
             )
+        else:
+            yield from self._without_labels()
+            return
         yield f"Next: cd {shlex.quote(self.project)} && darkroom run"
+
+    def _without_labels(self) -> Iterator[str]:
+        """Yields how labels come to pictures that have none."""
+        yield "No picture has a label yet, and a model learns from labels. They come in either of two ways:"
+        yield (
+            "- sort the pictures into one sub-folder per class, in the same folder, and run; what was "
+            "taken in before is known by its content;"
+        )
+        yield (
+            "- or put a table labels.csv beside the pictures, with the columns image and label, and write "
+            'format = "csv" for the stage collect in darkroom.toml.'
+        )
+        yield f"Next: cd {shlex.quote(self.project)} && darkroom run --until collect"
 
 
 class QuickstartReport(Result):
@@ -94,6 +112,8 @@ def init(
     images: LocalPath | None = None,
     format: str | None = None,
     clones: Clones = 3,
+    network: str | None = None,
+    weights: str | None = None,
 ) -> InitReport:
     """Make a project from a folder of pictures, with every option spelled out in darkroom.toml.
 
@@ -102,10 +122,13 @@ def init(
         images: folder of pictures, one sub-folder per class; NAME/pictures when not given.
         format: how the folder says its labels; found out when not given. See the formats' page.
         clones: how many clones to train, from different seeds.
+        network: name in the table of networks; picked when not given.
+        weights: name of pretrained weights; picked when not given and some are at hand.
     """
     from darkroom.formats import detect, find_format
+    from darkroom.networks.weights import weights_places
     from darkroom.operations.source import refuse_own_folder
-    from darkroom.pipeline.defaults import guess_contract, main_job
+    from darkroom.pipeline.defaults import choose, main_job
     from darkroom.pipeline.project_file import project_text
 
     root = (workspace.root / name).resolve()
@@ -120,13 +143,14 @@ def init(
         )
     refuse_own_folder(root, folder)
     found = find_format(format or detect(folder))
-    contract, classes = guess_contract(folder), found.read(folder).classes
+    places = weights_places(workspace.settings, root)
+    picked = choose(folder, places, network=network, weights=weights)
     stages = main_job(
         root.name,
         Workspace(root).relative(folder),
         format=found.name,
-        contract=contract,
-        recipe={},
+        contract=picked.contract,
+        recipe=picked.recipe,
         clones=clones,
     )
     _write_project(root, project_text(root.name, stages))
@@ -134,12 +158,13 @@ def init(
         project=_shown(root),
         file=PROJECT_FILE,
         pictures=sum(1 for path in folder.rglob("*") if path.is_file()),
-        classes=classes,
-        contract=_spoken_contract(contract),
+        classes=found.read(folder).classes,
+        contract=_spoken_contract(picked.contract),
+        picked=picked.why,
     )
 
 
-@operation("run", indifferent=("explain", "rehash", "again"))
+@operation("run", slow=True, indifferent=("explain", "rehash", "again"))
 def run(
     workspace: Workspace,
     *,

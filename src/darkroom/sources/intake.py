@@ -11,7 +11,14 @@ from darkroom.errors import Invalid
 from darkroom.formats import Entry
 from darkroom.records import Image, Location, now
 from darkroom.sources.inventory import Inventory, Seen
-from darkroom.sources.picture import PictureFile, ReadLimits, ReadPicture, read_picture, refusal_of
+from darkroom.sources.picture import (
+    PictureFile,
+    ReadLimits,
+    ReadPicture,
+    forgotten_again,
+    read_picture,
+    refusal_of,
+)
 from darkroom.workspace import Workspace
 
 __all__ = ["take_in"]
@@ -60,12 +67,19 @@ def _good(
     workspace: Workspace, inventory: Inventory, batch: Iterable[tuple[Seen, ReadPicture | str | Failure]]
 ) -> Iterator[tuple[Seen, str, Image | None]]:
     """Yields the pictures that could be read; None in place of their facts when they were known."""
-    for seen, result in batch:
+    read = list(batch)
+    gone = workspace.catalogue.forgotten.find(
+        _id_of(result) for _, result in read if not isinstance(result, Failure)
+    )
+    for seen, result in read:
         path = seen.entry.path
         if isinstance(result, Failure):
             inventory.refuse(path, refusal_of(result.error, path), seen.size_bytes, seen.mtime_ns)
             continue
-        image_id = result if isinstance(result, str) else result.image.id
+        image_id = _id_of(result)
+        if image_id in gone:
+            inventory.refuse(path, forgotten_again(gone[image_id]), seen.size_bytes, seen.mtime_ns)
+            continue
         if inventory.source.mode == "copy" and not _copied(workspace, inventory, path, image_id):
             continue
         if isinstance(result, str):
@@ -73,6 +87,10 @@ def _good(
         else:
             _take_mask(workspace, inventory, seen.entry, result)
             yield seen, image_id, result.image
+
+
+def _id_of(result: ReadPicture | str) -> str:
+    return result if isinstance(result, str) else result.image.id
 
 
 def _store(

@@ -7,12 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from darkroom.errors import DarkroomError, Invalid, InvalidImage
+from darkroom.errors import Conflict, DarkroomError, Invalid, InvalidImage
 from darkroom.formats import encode_mask, load_mask
 from darkroom.images import describe
-from darkroom.records import Image
+from darkroom.records import Image, Tombstone
 
-__all__ = ["PictureFile", "ReadLimits", "ReadPicture", "read_picture", "refusal_of"]
+__all__ = [
+    "FORGOTTEN",
+    "PictureFile",
+    "ReadLimits",
+    "ReadPicture",
+    "forgotten_again",
+    "read_picture",
+    "refusal_of",
+]
+
+FORGOTTEN = "image.forgotten"
+"""Why a file is set aside whose picture was forgotten."""
 
 
 class ReadLimits(NamedTuple):
@@ -88,6 +99,17 @@ def refusal_of(error: Exception, path: str) -> DarkroomError:
         do="Check the rights on it, or delete it.",
         path=path,
         why=why or f"{type(error).__name__}: {error}",
+    )
+
+
+def forgotten_again(tombstone: Tombstone) -> DarkroomError:
+    """Returns why a file is set aside whose picture was forgotten; it says nothing of the picture."""
+    return Conflict(
+        "image.forgotten",
+        "This picture was forgotten on {on} and is not taken in again.",
+        do="Delete the file; or, if it may come back: darkroom image remember {id}",
+        on=f"{tombstone.at:%Y-%m-%d}",
+        id=tombstone.image_id[:12],
     )
 
 

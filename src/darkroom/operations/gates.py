@@ -1,0 +1,159 @@
+"""The brief as the test: hold its limits against runs and bundles of a project, and keep the verdicts."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from darkroom import atomic
+from darkroom.operations.judged import judged, kept
+from darkroom.records import BundleManifest, Gate, Split, content_id, now
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.export import ParityReport
+
+__all__ = [
+    "bundle_gates",
+    "check_names",
+    "hold_quality",
+    "limits_on_quality",
+    "quality_content",
+    "same_recipe",
+    "verdict_content",
+]
+
+QUALITY = ("accuracy", "recall", "expected_cost")
+"""Limits that are held against answers to pictures; the others are about files."""
+
+
+def quality_content(workspace: Workspace, **_: Any) -> Mapping[str, str]:
+    """Returns what verdicts on quality rest on, as inputs of a stage; nothing where no limit is set."""
+    brief = workspace.project.brief
+    wanted = {name: getattr(brief.limits, name) for name in QUALITY}
+    if not limits_on_quality(workspace):
+        return {}
+    found = {"brief.limits": content_id(wanted)}
+    if wanted["expected_cost"] is not None and brief.mistakes:
+        found["brief.mistakes"] = content_id(brief.mistakes)
+    if wanted["recall"] and brief.rules:
+        found["brief.rules"] = content_id([rule.name for rule in brief.rules])
+    return found
+
+
+def verdict_content(workspace: Workspace, **_: Any) -> Mapping[str, str]:
+    """Returns what the verdicts on a bundle rest on: all limits, and what those on quality rest on."""
+    limits = {"brief.limits": content_id(workspace.project.brief.limits)}
+    return {**quality_content(workspace), **limits}
+
+
+def limits_on_quality(workspace: Workspace) -> bool:
+    """Returns whether a limit is set that is held against answers to pictures."""
+    limits = workspace.project.brief.limits
+    return any(getattr(limits, name) not in (None, {}) for name in QUALITY)
+
+
+def check_names(workspace: Workspace, dataset: str) -> None:
+    """Refuses limits and costs that name neither a class nor a rule, before any work is done.
+
+    Raises:
+        NotFound: there is no such dataset.
+        InvalidConfig: such a name.
+    """
+    from darkroom.evaluation import refuse_unknown_names
+
+    refuse_unknown_names(workspace.project.brief, workspace.catalogue.datasets.get(dataset).classes)
+
+
+def hold_quality(
+    workspace: Workspace, runs: Sequence[str], split: Split = "val", *, ask: bool = True
+) -> tuple[Gate, ...]:
+    """Holds the limits on quality against runs; keeps the verdicts in the folder of each run.
+
+    Args:
+        workspace: the project.
+        runs: runs on one dataset version.
+        split: the pictures; verdicts during development look at val.
+        ask: ask a run about the pictures where nothing is kept; otherwise its gates are "not measured".
+
+    Raises:
+        InvalidConfig: a limit names neither a class nor a rule.
+        NotFound: a run has no weights.
+    """
+    from darkroom.evaluation import quality_gates, unmeasured_gates
+
+    if not limits_on_quality(workspace):
+        return ()
+    brief, subject = workspace.project.brief, ", ".join(runs)
+    if not _count(workspace, runs[0], split):
+        why = f"the dataset has no {split} pictures; give {split} a share when freezing it"
+        return unmeasured_gates(brief, subject, split, why)
+    found = [judged(workspace, name, split) if ask else kept(workspace, name, split) for name in runs]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        why = (
+            f"not asked about {split} yet: darkroom model evaluate --runs {','.join(runs)} --split {split}"
+        )
+        return unmeasured_gates(brief, subject, split, why)
+    gates = quality_gates(brief, known, alike=same_recipe(workspace, runs))
+    if ask:
+        _keep(workspace, runs, gates, split)
+    return gates
+
+
+def bundle_gates(
+    workspace: Workspace,
+    run: str,
+    split: Split,
+    manifest: BundleManifest,
+    parity: ParityReport | None,
+) -> tuple[Gate, ...]:
+    """Holds every limit against a bundle: its run on the pictures it was compared on, its files, its size.
+
+    Args:
+        workspace: the project.
+        run: the run that it was made of.
+        split: the pictures that its files are compared on.
+        manifest: what it holds.
+        parity: the comparison of its files; without one nothing is said about single files.
+    """
+    from darkroom.export.gates import bundle_gate, file_gates
+
+    limits = workspace.project.brief.limits
+    quality = hold_quality(workspace, (run,), split, ask=False)
+    files = file_gates(parity.files, limits) if parity is not None else ()
+    return (*quality, *files, *bundle_gate(sum(file.size_bytes for file in manifest.files), limits))
+
+
+def same_recipe(workspace: Workspace, runs: Iterable[str]) -> bool:
+    """Returns whether runs are clones: of one recipe, unlike by their seed alone."""
+    configs = [(workspace.runs_folder / run / "config.toml").read_text("utf-8") for run in runs]
+    recipes = [tomllib.loads(config)["recipe"] for config in configs]
+    return all(recipe == recipes[0] for recipe in recipes)
+
+
+def _count(workspace: Workspace, run: str, split: Split) -> int:
+    dataset = workspace.catalogue.runs.get(run).dataset
+    return workspace.catalogue.datasets.get(dataset).counts.get(split, 0)
+
+
+def _keep(workspace: Workspace, runs: Sequence[str], gates: Sequence[Gate], split: Split) -> None:
+    """Writes each run's own gates, and those over the clones that it belongs to, into its folder."""
+    limits = workspace.project.brief.limits.model_dump(mode="json", include=set(QUALITY))
+    for run in runs:
+        mine = [
+            gate.model_dump(mode="json")
+            for gate in gates
+            if gate.subject == run or gate.subject not in runs
+        ]
+        verdicts = {
+            "schema_version": 1,
+            "held_at": now().isoformat(),
+            "runs": list(runs),
+            "limits": limits,
+            "gates": mine,
+        }
+        text = json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n"
+        atomic.write_text(workspace.runs_folder / run / f"gates-{split}.json", text)

@@ -1,0 +1,114 @@
+"""Judge runs on a split, or take the judgement that is kept; and count how often a split was looked at."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from darkroom.errors import Damaged, NotFound
+from darkroom.operations.run_making import refuse_lost_run
+from darkroom.records import Fact, Split
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.evaluation import Evaluation, Judged
+
+__all__ = ["DRAWS", "Looks", "count_looks", "evaluated", "judged", "kept"]
+
+DRAWS = 10_000
+"""Bootstrap draws: with 2,000 the ends of an interval still move by one picture in some hundred."""
+
+
+class Looks(Fact):
+    """How often the pictures of one split of a dataset version were looked at."""
+
+    count: int
+    runs: int
+    """By how many runs."""
+
+    @property
+    def words(self) -> str:
+        """The two in words."""
+        times = "once" if self.count == 1 else f"{self.count:,} times"
+        return f"{times}, by {self.runs} run{'s' if self.runs != 1 else ''}"
+
+
+def evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
+    """Asks a run about a split and judges the answers; what was kept before is replaced.
+
+    Raises:
+        NotFound: there is no such run, or its weights are gone.
+        Invalid: the split has no pictures.
+    """
+    from darkroom.datasets import render
+    from darkroom.evaluation import evaluate_run
+
+    run = workspace.catalogue.runs.get(name)
+    refuse_lost_run(workspace, run)
+    version = workspace.catalogue.datasets.get(run.dataset)
+    images = render(workspace, version).split(split)
+
+    def show(done: int, total: int) -> None:
+        workspace.report(f"evaluating {name} on {split}", done=done, total=total, unit="images")
+
+    return evaluate_run(
+        workspace.runs_folder / run.id,
+        images,
+        split=split,
+        classes=version.classes,
+        draws=DRAWS,
+        on_progress=show,
+    )
+
+
+def kept(workspace: Workspace, name: str, split: Split) -> Judged | None:
+    """Returns what is kept of a run on a split; None where nothing is, or nothing that can be read.
+
+    What was judged with fewer draws, or before the dataset lost pictures, does not count.
+    """
+    from darkroom.evaluation import Judged, load_evaluation, load_predictions
+
+    folder = workspace.runs_folder / name
+    try:
+        found = Judged(load_evaluation(folder, split), load_predictions(folder, split))
+        counts = workspace.catalogue.datasets.get(found.evaluation.source.dataset).counts
+    except (NotFound, Damaged):
+        return None
+    whole = found.evaluation.figures.count == counts.get(split, 0) and found.evaluation.draws >= DRAWS
+    return found if whole else None
+
+
+def judged(workspace: Workspace, name: str, split: Split) -> Judged:
+    """Returns what is kept of a run on a split, and asks the run where nothing is.
+
+    Raises:
+        NotFound: as `evaluated`.
+    """
+    from darkroom.evaluation import Judged, load_predictions
+
+    found = kept(workspace, name, split)
+    if found is not None:
+        return found
+    evaluation = evaluated(workspace, name, split)
+    return Judged(evaluation, load_predictions(workspace.runs_folder / name, split))
+
+
+def count_looks(workspace: Workspace, dataset: str, split: Split = "test") -> Looks:
+    """Counts the looks at a split of a dataset version over all runs that are kept.
+
+    Args:
+        workspace: the project.
+        dataset: name@version.
+        split: the pictures.
+    """
+    from darkroom.evaluation import evaluation_path
+
+    counts = []
+    for run in workspace.catalogue.runs.list(dataset=dataset):
+        path = evaluation_path(workspace.runs_folder / run.id, split)
+        if path.is_file():
+            try:
+                counts.append(int(json.loads(path.read_bytes()).get("looks", 1)))
+            except (ValueError, TypeError, AttributeError):
+                counts.append(1)  # it cannot be read, and was written by a look
+    return Looks(count=sum(counts), runs=len(counts))

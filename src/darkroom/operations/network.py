@@ -1,0 +1,146 @@
+"""Operations on networks: the table, the pretrained weights on this machine, the layers of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from darkroom.networks.weights_file import WeightsFacts
+from darkroom.operation import DatasetRef, Produced, UserCode, operation
+from darkroom.operations.run_making import LIBRARIES
+from darkroom.operations.starting import check_network, start_of, starting_inputs
+from darkroom.records import Result, Table
+from darkroom.workspace import Workspace
+
+__all__ = ["describe", "networks", "weights"]
+
+
+class NetworksReport(Result):
+    """The table of networks."""
+
+    rows: tuple[tuple[str, ...], ...]
+    """Name, input, parameters, operations, licence, what it is good for."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the table."""
+        yield Table(("network", "input", "parameters", "flops", "licence", "good for"), self.rows)
+
+
+class DescribeReport(Result):
+    """A network made ready for a dataset."""
+
+    network: str
+    parameters: int
+    """How many trained numbers."""
+    embedding_size: int
+    weights: str
+    """Where its weights began."""
+    layers: tuple[tuple[str, ...], ...]
+    """Name, kind, output shape, parameters."""
+    path: Produced
+    """The deliverable."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields the layers."""
+        size = f"{self.parameters:,} parameters, embedding of {self.embedding_size}"
+        yield f"{self.network}: {size}, weights: {self.weights}"
+        yield Table(("layer", "kind", "output", "parameters"), self.layers)
+        yield f"Page: {self.path}"
+
+
+class WeightsReport(Result):
+    """Pretrained weights that are on this machine."""
+
+    places: tuple[str, ...]
+    """Where they are looked for."""
+    rows: tuple[tuple[str, ...], ...]
+    """Name, network, input, mean, deviation, licence, source."""
+    problems: tuple[tuple[str, ...], ...]
+    """File, and why it cannot be used."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields a line for each, as names are long, what is wrong with others, and the places."""
+        for name, network, side, mean, std, licence, source in self.rows:
+            known = f"{licence or 'licence unknown'}; {source or 'source unknown'}"
+            yield f"{name}: for {network}, {side}, mean {mean}, std {std}; {known}"
+        for path, why in self.problems:
+            yield f"Cannot be used: {path}. {why}"
+        if not self.rows:
+            yield "No usable weights yet. How to get some: docs/guide/networks-and-weights.md"
+        yield f"Looked in {', '.join(self.places)}; DARKROOM_WEIGHTS adds places."
+
+
+@operation("model.weights")
+def weights(workspace: Workspace) -> WeightsReport:
+    """List the pretrained weights in the project's folder weights/ and the places of DARKROOM_WEIGHTS."""
+    from darkroom.networks.weights import survey_weights, weights_places
+
+    places = weights_places(workspace.settings, workspace.root)
+    found = survey_weights(places)
+    return WeightsReport(
+        places=tuple(str(place) + ("" if place.exists() else " (not there)") for place in places),
+        rows=tuple(_weights_row(one.facts) for one in found if one.facts is not None),
+        problems=tuple((str(one.path), one.problem) for one in found if one.facts is None),
+    )
+
+
+def _weights_row(facts: WeightsFacts) -> tuple[str, ...]:
+    mean, std = (
+        "/".join(f"{number:.3g}" for number in numbers)
+        for numbers in (facts.normalisation.mean, facts.normalisation.std)
+    )
+    return (facts.name, facts.network, f"{facts.input_px} px", mean, std, facts.licence, facts.source)
+
+
+@operation("model.networks")
+def networks(workspace: Workspace) -> NetworksReport:
+    """List the networks that can be trained, with their facts."""
+    from darkroom.networks import NETWORKS
+
+    return NetworksReport(
+        rows=tuple(
+            (
+                entry.name,
+                "×".join(map(str, entry.typical_input)),
+                f"{entry.parameters:,}",
+                f"{entry.flops:,}",
+                entry.licence,
+                entry.summary,
+            )
+            for entry in NETWORKS.values()
+        )
+    )
+
+
+def _described(
+    workspace: Workspace, *, network: str, network_file: Path | None, weights: str, **_: Any
+) -> Mapping[str, str]:
+    return starting_inputs(workspace, network, network_file, weights)
+
+
+@operation("model.describe", stage=5, inputs=_described, libraries=LIBRARIES)
+def describe(
+    workspace: Workspace,
+    *,
+    dataset: DatasetRef,
+    network: str = "lenet5",
+    dropout: float = 0.0,
+    weights: str = "",
+    network_file: UserCode | None = None,
+) -> DescribeReport:
+    """Make a network ready for a dataset and summarise it, layer by layer.
+
+    Args:
+        dataset: the dataset version whose tensors and classes it must fit.
+        network: name in the table of networks, "timm/NAME", or "custom" with network_file.
+        dropout: share of values set to zero while training.
+        weights: name of pretrained weights to fill it with; empty for fresh ones.
+        network_file: for custom, the Python file that defines it.
+    """
+    from darkroom.operations.deliverables import deliver_network
+
+    version = workspace.catalogue.datasets.get(dataset)
+    check_network(network, version.contract)
+    start = start_of(workspace, network, network_file, weights)
+    return deliver_network(workspace, version, network, dropout, start)
