@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom.errors import Cancelled, DarkroomError, InvalidConfig, StorageFailed
+from darkroom.errors import Cancelled, DarkroomError, InvalidConfig, told
 
 if TYPE_CHECKING:
     from cyclopts import App
 
     from darkroom.cli.commands import Common
+    from darkroom.cli.remote import Remote
     from darkroom.operation import Operation
-    from darkroom.records import Result
+    from darkroom.records import Config, Result
     from darkroom.workspace import Workspace
 
 __all__ = ["main"]
@@ -50,9 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        told = _refused(error) if isinstance(error, OSError) else _unexpected(error)
-        _show_error(told, as_json="--json" in words)
-        return told.exit_code
+        shown = told(error)
+        _show_error(shown, as_json="--json" in words)
+        return shown.exit_code
 
 
 def _run(words: list[str]) -> int:
@@ -69,28 +70,6 @@ def _run(words: list[str]) -> int:
             words=_known_part(words),
         ) from None
     return answer if isinstance(answer, int) else 0
-
-
-def _unexpected(error: Exception) -> DarkroomError:
-    """Returns what a person is told of a defect of ours."""
-    return DarkroomError(
-        "defect.unexpected",
-        "Darkroom failed in a way that it should not: {kind}: {why}",
-        do="Run it again with --debug and report what it prints.",
-        kind=type(error).__name__,
-        why=error,
-    )
-
-
-def _refused(error: OSError) -> DarkroomError:
-    """Returns what a person is told when the disk refuses."""
-    return StorageFailed(
-        "disk.refused",
-        "The disk refused {path}: {why}.",
-        do="Check the rights on the folder and the space on the disk, then run it again.",
-        path=error.filename or "to read or write",
-        why=error.strerror or error,
-    )
 
 
 def _known_part(words: list[str]) -> str:
@@ -136,16 +115,38 @@ def _invoke(operation: Operation, values: dict[str, Any], common: Common) -> int
 
     quiet = common.quiet or common.json
     workspace = _workspace(operation, common)
-    with workspace, ProgressDrawing(enabled=not quiet and workspace.settings.progress) as drawing:
+    shown = not quiet and workspace.settings.progress
+    with workspace, ProgressDrawing(enabled=shown, quiet=quiet) as drawing:
         workspace.listener = drawing
-        signal.signal(signal.SIGTERM, _stop_politely(workspace))
-        results = [operation.call(workspace, request) for request in _requests(operation, values, common)]
+        results = _results(workspace, operation, _requests(operation, values, common))
     for result in results:
         _show_result(result, as_json=common.json)
     return max((result.exit_code for result in results), default=0)
 
 
-def _requests(operation: Operation, values: dict[str, Any], common: Common) -> list[Any]:
+def _results(workspace: Workspace, operation: Operation, requests: list[Config]) -> list[Result]:
+    """Runs the operation here, or through the server that holds the project."""
+    server = _server(workspace) if operation.over_http else None
+    if server is None:
+        signal.signal(signal.SIGTERM, _stop_politely(workspace))
+        return [operation.call(workspace, request) for request in requests]
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return [server.call(operation, request) for request in requests]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        server.close()
+
+
+def _server(workspace: Workspace) -> Remote | None:
+    if not (workspace.hidden / "server.json").exists():
+        return None  # the usual case costs one look at the disk
+    from darkroom.cli.remote import Remote
+
+    return Remote.of(workspace)
+
+
+def _requests(operation: Operation, values: dict[str, Any], common: Common) -> list[Config]:
     from darkroom.operation import swept
 
     return [operation.validate(request) for _, request in swept(values, common.sweep)]

@@ -52,7 +52,8 @@ def draw_error(error: DarkroomError) -> None:
 class ProgressDrawing:
     """Bars with rate and time left on a terminal; one line per finished piece of work elsewhere."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, *, enabled: bool, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._console = Console(stderr=True, highlight=False)
         self._bars = Progress(
             TextColumn("{task.description}", table_column=_column(24)),
@@ -85,7 +86,9 @@ class ProgressDrawing:
 
     def __call__(self, report: Report) -> None:
         """Takes one report."""
-        if not self._enabled:
+        if report.lines and not self._quiet:
+            self._console.print(Text("\n".join(report.lines)), soft_wrap=True)
+        if not self._enabled or report.lines:
             return
         if self._console.is_terminal:
             self._draw_bar(report)

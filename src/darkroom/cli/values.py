@@ -51,7 +51,7 @@ class Option(NamedTuple):
     def help(self) -> str:
         """The sentence, the type in words and the default."""
         facts = [] if self.is_switch or self.choices else [spoken_type(self.annotation)]
-        if self.default is not inspect.Parameter.empty and self.default not in (None, (), ""):
+        if self.default is not inspect.Parameter.empty and self.default not in (None, (), "", {}):
             facts.append(f"default {_spoken_value(self.default)}")
         sentence = as_sentence(self.doc)
         return f"{sentence} [{'; '.join(facts)}]" if facts else sentence

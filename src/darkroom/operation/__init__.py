@@ -1,5 +1,6 @@
 """One plain typed function, and every face derived from its signature."""
 
+from darkroom.operation.fences import as_named, error_as_named, with_paths
 from darkroom.operation.fingerprint import (
     differences,
     fingerprint,
@@ -38,7 +39,9 @@ __all__ = [
     "RunRef",
     "SourceRef",
     "UserCode",
+    "as_named",
     "differences",
+    "error_as_named",
     "find_operation",
     "fingerprint",
     "fingerprint_parts",
@@ -47,4 +50,5 @@ __all__ = [
     "operations",
     "put",
     "swept",
+    "with_paths",
 ]

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
 from darkroom.errors import NotFound, nearest
-from darkroom.operation.docstring import read_docstring
+from darkroom.operation.docstring import Docstring, read_docstring
 from darkroom.operation.vocabulary import is_known, nested_model
 from darkroom.records import STAGE_KEYS, Config, Result, validated
 
@@ -20,16 +20,29 @@ __all__ = ["NOUNS", "Operation", "Parameter", "find_operation", "operation", "op
 
 NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
     "": (
-        ("darkroom.pipeline.verbs", "darkroom.operations.prediction", "darkroom.operations.reporting"),
+        (
+            "darkroom.pipeline.verbs",
+            "darkroom.operations.prediction",
+            "darkroom.operations.reporting",
+            "darkroom.server.serve",
+        ),
         "the whole project",
     ),
     "source": (("darkroom.operations.source",), "places that pictures come from"),
-    "dataset": (("darkroom.operations.dataset",), "frozen selections of pictures, with labels and splits"),
+    "dataset": (
+        ("darkroom.operations.dataset", "darkroom.operations.embedding"),
+        "frozen selections of pictures, with labels and splits",
+    ),
     "model": (
-        ("darkroom.operations.model", "darkroom.operations.evaluation"),
+        ("darkroom.operations.model", "darkroom.operations.network", "darkroom.operations.evaluation"),
         "networks, training, evaluation",
     ),
+    "brief": (("darkroom.operations.brief",), "the problem in words, and the limits that must hold"),
     "export": (("darkroom.operations.export",), "files for other platforms, and the proof that they agree"),
+    "image": (("darkroom.operations.image", "darkroom.operations.forgetting"), "single pictures"),
+    "label": (("darkroom.operations.label",), "what was said about single pictures"),
+    "project": (("darkroom.operations.project",), "the space that a project takes"),
+    "job": (("darkroom.jobs.verbs",), "slow operations at work, each in a process of its own"),
 }
 """Each noun, the modules that hold its operations, and one line of help.
 
@@ -72,6 +85,8 @@ class Operation:
     indifferent: tuple[str, ...]
     """Parameters that do not change the result, such as `rehash`; no part of the fingerprint."""
     needs_project: bool
+    over_http: bool
+    """Whether the HTTP face has it; what makes a project or starts the server has no place there."""
     summary: str
     description: str
     parameters: tuple[Parameter, ...]
@@ -117,6 +132,7 @@ def operation(
     positional: tuple[str, ...] = (),
     indifferent: tuple[str, ...] = (),
     needs_project: bool = True,
+    over_http: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers a function as an operation.
 
@@ -130,6 +146,7 @@ def operation(
         positional: parameters that the shell takes by place.
         indifferent: parameters that do not change the result.
         needs_project: whether it works inside a project.
+        over_http: whether the HTTP face has it; never without a project.
 
     Raises:
         TypeError: a parameter is not keyword-only, has a type outside the vocabulary, or no sentence in
@@ -138,12 +155,10 @@ def operation(
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(function, include_extras=True)
-        documented = read_docstring(function.__doc__)
+        documented = _documented(name, function)
         parameters = _parameters(name, function, hints, documented.args)
         if needs_project:
             _refuse_stage_keys(name, parameters)
-        if not documented.summary:
-            raise TypeError(f"operation {name}: the docstring's first line is missing")
         _TABLE[name] = Operation(
             name=name,
             function=function,
@@ -155,6 +170,7 @@ def operation(
             positional=positional,
             indifferent=indifferent,
             needs_project=needs_project,
+            over_http=over_http and needs_project,
             summary=documented.summary,
             description=documented.description,
             parameters=parameters,
@@ -192,6 +208,13 @@ def find_operation(name: str) -> Operation:
             meant=nearest(name, known),
         )
     return found
+
+
+def _documented(name: str, function: Callable[..., Any]) -> Docstring:
+    documented = read_docstring(function.__doc__)
+    if not documented.summary:
+        raise TypeError(f"operation {name}: the docstring's first line is missing")
+    return documented
 
 
 def _parameters(

@@ -11,6 +11,7 @@ a Config model                 nested; "--recipe.epochs 30" in the shell
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Mapping
 from datetime import date
@@ -56,7 +57,20 @@ class _Produced(NamedTuple):
 
 
 def _home(path: Path) -> Path:
-    return path.expanduser()
+    try:
+        written = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError("a path that this machine can write") from None
+    if (
+        b"\0" in written
+        or len(written) >= LONGEST_PATH
+        or max(map(len, written.split(b"/"))) > LONGEST_NAME
+    ):
+        raise ValueError("a path that this machine can hold")
+    try:
+        return path.expanduser()
+    except RuntimeError:  # "~nobody": there is no such user, but there may be such a file
+        return path
 
 
 LocalPath = Annotated[Path, _Fenced("path"), AfterValidator(_home)]
@@ -79,6 +93,10 @@ BundleRef = Annotated[str, Reference("bundle")]
 
 Produced = Annotated[str, _Produced()]
 """In a result: a path inside the project that the operation made."""
+
+LONGEST_PATH = 4096
+LONGEST_NAME = 255
+"""Bytes of a path, and of one name in it. Source: PATH_MAX and NAME_MAX of Linux."""
 
 SCALARS = (bool, int, float, str, date, AwareDatetime, Path)
 
