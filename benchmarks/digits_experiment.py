@@ -264,7 +264,7 @@ def _sureness_table(rows: list[dict[str, Any]], epoch: int) -> Iterator[str]:
 def _one_drawing(clones: list[Answers], truth: np.ndarray) -> Iterator[str]:
     """Yields what each clone says about one drawing, the first "3", under each condition."""
     index = int(np.flatnonzero(truth == 3)[0])
-    yield 'One drawing, a "3" by the first hand: what each clone of (a) says, and how surely'
+    yield '## One drawing, a "3" by the first hand: what each clone of (a) says, and how surely'
     yield ""
     yield "| condition | " + " | ".join(f"clone {number + 1}" for number in range(len(clones))) + " |"
     yield "|---|" + "---|" * len(clones)

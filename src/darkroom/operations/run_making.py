@@ -55,12 +55,14 @@ def run_for(
     _refuse_other_tasks(version)
     check_combinations(recipe, version.classes, goes_on=start_from is not None)
     check_network(recipe.network, version.contract)
-    start = start_of(workspace, recipe.network, recipe.network_file, recipe.weights)
-    key = _key(version, recipe, seed, start)
-    if start_from is not None:
+    if start_from is None:
+        start = start_of(workspace, recipe.network, recipe.network_file, recipe.weights)
+        key = _key(version, recipe, seed, start)
+    else:
         start = earlier_run(workspace, start_from, start_epoch, recipe, version)
         earlier = workspace.catalogue.runs.get(start_from).key
-        key = content_id({"begun": key, "from": earlier, "epoch": start_epoch})
+        began = {"from": earlier, "epoch": start_epoch}
+        key = content_id({"key": _key(version, recipe, seed, start), **began})
     run = None if again else workspace.catalogue.runs.find(key)
     if run is not None and run.state == "finished" and is_whole(workspace, run):
         return run, True
