@@ -4,6 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
+PROJECT ?= digits-demo
 
 BIN := .venv/bin
 # Two workers with one thread each keep two cores busy; more threads would only push each other aside.
@@ -19,6 +20,7 @@ help: ## this list
 	@echo '  PIP_ARGS="…"            more options for pip, for example the package index of the CPU build of PyTorch'
 	@echo '  PYTEST_ARGS="-k name"   more options for pytest'
 	@echo '  TEST_WORKERS=2          test files that run side by side'
+	@echo '  PROJECT=digits-demo     project that make serve serves'
 
 demo: .venv/.ready ## from nothing to a proven bundle, on digits that come with a package
 	$(BIN)/darkroom quickstart digits-demo
@@ -41,9 +43,10 @@ docs: .venv/.ready ## writes the message table and the reference pages anew
 	$(BIN)/python scripts/messages.py
 	$(BIN)/python scripts/reference.py
 
-serve: ## the web server (not built yet)
-	@echo 'make serve: the HTTP face is not built yet. Until then: darkroom --help, or "import darkroom" in Python.' >&2
-	@exit 1
+serve: .venv/.ready ## serve the demo project over HTTP (make it first: make demo)
+	@test -f $(PROJECT)/darkroom.toml || { \
+	  echo 'There is no project in $(PROJECT). Make the demo first: make demo. Or name yours: make serve PROJECT=folder' >&2; exit 1; }
+	$(BIN)/darkroom serve --project $(PROJECT)
 
 clean: ## removes .venv and what the demo made
 	rm -rf .venv digits-demo

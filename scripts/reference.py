@@ -93,7 +93,7 @@ def operations_page() -> Iterator[str]:
     """Yields every operation with its parameters, its command and its answer."""
     yield from _head(
         "Operations",
-        "One typed function each; Python, the shell and darkroom.toml call it by the same names.",
+        "One typed function each; Python, the shell, HTTP and darkroom.toml call it by the same names.",
     )
     for noun, (_, meaning) in NOUNS.items():
         found = operations(noun)
@@ -134,13 +134,30 @@ def networks_page() -> Iterator[str]:
             for one in NETWORKS.values()
         ],
     )
+    yield from (
+        "Any other network of timm is named `timm/NAME`; its figures are measured when it is asked for.",
+        "A network of your own is `custom`. See [the guide](../guide/networks-and-weights.md).",
+        "",
+        "## Where they are described, and published weights",
+        "",
+    )
+    yield from _table(
+        ("network", "described in", "published weights"),
+        [
+            (f"`{one.name}`", one.source, ", ".join(f"`{tag}`" for tag in one.weights))
+            for one in NETWORKS.values()
+        ],
+    )
+    yield from ("## What they can be built with", "")
+    kinds: dict[tuple[str, NetworkOption], list[str]] = {}
     for one in NETWORKS.values():
-        yield from (f"## {one.name}", "", f"Source: {one.source}.", "")
-        rows = [
-            (f"`{name}`", f"`{option.default}`", _bounds(option), option.help)
-            for name, option in one.options.items()
-        ]
-        yield from _table(("option", "default", "allowed", "meaning"), rows)
+        for name, option in one.options.items():
+            kinds.setdefault((name, option), []).append(f"`{one.name}`")
+    rows = [
+        (f"`{name}`", f"`{option.default}`", _bounds(option), option.help, ", ".join(names))
+        for (name, option), names in kinds.items()
+    ]
+    yield from _table(("option", "default", "allowed", "meaning", "networks"), rows)
 
 
 def formats_page() -> Iterator[str]:
@@ -172,7 +189,8 @@ def _operation(operation: Operation) -> Iterator[str]:
     stage = f"; stage {operation.stage} of the life cycle" if operation.stage else ""
     yield from (
         "",
-        f"Shell: `{' '.join(['darkroom', *words, *placed])}`; version {operation.version}{stage}.",
+        f"Shell: `{' '.join(['darkroom', *words, *placed])}`; {_over_http(operation)}; "
+        f"version {operation.version}{stage}.",
         "",
     )
     rows = [
@@ -186,6 +204,13 @@ def _operation(operation: Operation) -> Iterator[str]:
         if name != "schema_version"
     ]
     yield from _table(("answer", "type", "meaning"), answer)
+
+
+def _over_http(operation: Operation) -> str:
+    if not operation.over_http:
+        return "not over HTTP"
+    slow = ", slow: it becomes a job" if operation.slow else ""
+    return f"`POST /api/{operation.name.replace('.', '/')}`{slow}"
 
 
 def _default(option: Option) -> str:

@@ -17,6 +17,7 @@ ROOMS_OF = {
     "alembic": {"catalogue"},
     "cyclopts": {"cli"},
     "fastapi": {"server"},
+    "httpx": {"cli"},
     "jinja2": {"documents"},
     "litert_torch": {"export"},
     "matplotlib": {"documents"},
@@ -25,13 +26,26 @@ ROOMS_OF = {
     "ray": {"engines"},
     "rich": {"cli"},
     "sqlalchemy": {"catalogue"},
+    "starlette": {"server"},
     "tensorboard": {"training"},
     "torch": {"evaluation", "export", "networks", "training"},
     "torchvision": {"networks"},
+    "uvicorn": {"server"},
 }
 """Packages that only these rooms import."""
 
-HEAVY = ("torch", "sqlalchemy", "matplotlib", "fastapi", "ray", "pandas", "jax", "pyarrow")
+HEAVY = (
+    "torch",
+    "sqlalchemy",
+    "matplotlib",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+    "ray",
+    "pandas",
+    "jax",
+    "pyarrow",
+)
 """Packages that the shell does without until an operation needs them."""
 
 WITHOUT_TORCH = (
@@ -39,6 +53,7 @@ WITHOUT_TORCH = (
     "catalogue",
     "datasets",
     "engines",
+    "features",
     "formats",
     "images",
     "records",

@@ -75,3 +75,51 @@ def test_what_a_living_process_writes_is_not_swept_away(tmp_path):
     with atomic.write_folder(tmp_path / "folder") as aside:
         assert atomic.sweep(tmp_path) == 0
         assert aside.is_dir()
+
+
+def test_what_is_held_is_not_taken_away(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    hold, second = atomic.Hold(folder), atomic.Hold(folder)
+    assert atomic.is_held(folder)
+    assert not atomic.remove(folder)
+    del hold
+    assert not atomic.remove(folder)
+    del second
+    assert not atomic.is_held(folder)
+    assert atomic.remove(folder)
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(FileNotFoundError):
+        atomic.Hold(folder)
+
+
+def test_a_hold_goes_with_its_process(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from darkroom import atomic\n"
+        "hold = atomic.Hold(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        assert not atomic.remove(folder)
+        child.kill()
+        child.wait()
+    assert atomic.remove(folder)
+
+
+def test_of_a_link_the_link_alone_is_taken_away(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a").write_text("a")
+    (tmp_path / "near").mkdir()
+    for place in ("link", "near/inside"):
+        (tmp_path / place).symlink_to(tmp_path / "far")
+    assert atomic.remove(tmp_path / "link")
+    assert atomic.remove(tmp_path / "near")
+    assert atomic.remove(tmp_path / "nothing")
+    assert (tmp_path / "far" / "a").read_text() == "a"
+    assert os.listdir(tmp_path) == ["far"]

@@ -12,6 +12,8 @@
     ├── MissingExtra      exit 5   HTTP 501   an optional package is not installed
     ├── Unsupported       exit 6   HTTP 501   known, and not possible here
     ├── LimitMissed       exit 7   HTTP 412   a limit of the brief is missed
+    ├── Forbidden         exit 10  HTTP 403   not allowed for whoever asks
+    │   └── Unauthorised           HTTP 401   without a token, or with a wrong one
     ├── Damaged           exit 8   HTTP 500   a file of the project is not what was written
     ├── StorageFailed     exit 9   HTTP 507   the disk or the database refused
     └── Cancelled         exit 130 HTTP 499   a person stopped it
@@ -23,13 +25,14 @@ table of all of them, generated from the source, so that a translation is a seco
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "Cancelled",
     "Conflict",
     "Damaged",
     "DarkroomError",
+    "Forbidden",
     "Frozen",
     "Invalid",
     "InvalidConfig",
@@ -40,8 +43,10 @@ __all__ = [
     "MissingExtra",
     "NotFound",
     "StorageFailed",
+    "Unauthorised",
     "Unsupported",
     "nearest",
+    "told",
 ]
 
 
@@ -74,6 +79,14 @@ class DarkroomError(Exception):
     def as_dict(self) -> dict[str, str]:
         """Returns the one error shape that the shell's `--json` and the HTTP face share."""
         return {"error": self.message, "kind": type(self).__name__, "id": self.id, "hint": self.hint}
+
+    @staticmethod
+    def from_dict(shape: Mapping[str, str]) -> DarkroomError:
+        """Returns the error that a shape from another process tells of, with its kind."""
+        kind = globals().get(shape.get("kind", ""))
+        if not (isinstance(kind, type) and issubclass(kind, DarkroomError)):
+            kind = DarkroomError
+        return _restore(kind, shape.get("id", ""), shape.get("error", ""), shape.get("hint", ""), {})
 
 
 def _restore(
@@ -141,6 +154,18 @@ class LimitMissed(DarkroomError):
     exit_code, http_status = 7, 412
 
 
+class Forbidden(DarkroomError):
+    """Not allowed for whoever asks."""
+
+    exit_code, http_status = 10, 403
+
+
+class Unauthorised(Forbidden):
+    """Asked without a token, or with a wrong one."""
+
+    http_status = 401
+
+
 class Damaged(DarkroomError):
     """A file of the project is not what was written."""
 
@@ -163,3 +188,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Returns ' Did you mean "x"?' when a known name is close to the one given, else ''."""
     found = difflib.get_close_matches(name, list(known), n=1)
     return f' Did you mean "{found[0]}"?' if found else ""
+
+
+def told(error: Exception) -> DarkroomError:
+    """Returns what a person is told of any exception: our own as it is, the disk's, a defect of ours."""
+    if isinstance(error, DarkroomError):
+        return error
+    if isinstance(error, OSError):
+        return StorageFailed(
+            "disk.refused",
+            "The disk refused {path}: {why}.",
+            do="Check the rights on the folder and the space on the disk, then run it again.",
+            path=error.filename or "to read or write",
+            why=error.strerror or error,
+        )
+    return DarkroomError(
+        "defect.unexpected",
+        "Darkroom failed in a way that it should not: {kind}: {why}",
+        do="Run it again with --debug and report what it prints.",
+        kind=type(error).__name__,
+        why=error,
+    )

@@ -19,8 +19,10 @@ from darkroom.export.reference import TorchReference
 from darkroom.networks import NETWORKS, build, find
 from darkroom.networks.image_model import ImageModel
 from darkroom.networks.network import Network
+from darkroom.networks.weights import find_weights, load_pretrained
 from darkroom.records import Contract, ModelCard, Normalisation, now
 from darkroom.serving import open_session
+from tests.networks import pretrained
 from tests.networks.test_custom import TINY
 
 LABELS = ("a", "b", "c")
@@ -71,11 +73,12 @@ def custom(tmp_path: Path) -> tuple[Network, ModelCard]:
     return awake(network, 32), card_of("custom", 32, code_sha256=sha256)
 
 
-def table_network(name: str) -> tuple[Network, ModelCard]:
+def with_real_weights(name: str, places: tuple[Path, ...]) -> tuple[Network, ModelCard]:
+    facts = find_weights(name, places)
     torch.manual_seed(1)
-    options = {"padding": "same", "dropout": 0.0}
-    network = build(name, channels=3, size=(64, 64), classes=3, options=options)
-    return awake(network, 64), card_of(name, 64, options=options)
+    network = build(facts.network, channels=3, size=(64, 64), classes=3, options=facts.options)
+    load_pretrained(network, facts)
+    return network.eval(), card_of(facts.network, 64, options=facts.options)
 
 
 def check_answers_alike(network: Network, card: ModelCard, folder: Path, targets: tuple[str, ...]) -> None:
@@ -107,9 +110,12 @@ def test_the_users_network_answers_alike_in_litert(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenetv1_025", "mobilenetv2_035"])
-def test_a_mobilenet_with_tensorflows_padding_answers_alike(name: str, tmp_path: Path) -> None:
-    check_answers_alike(*table_network(name), tmp_path, ("onnx", "litert"))
+@pytest.mark.parametrize("name", ["mobilenetv1_025.tf_in1k", "mobilenetv2_035.keras_in1k_features"])
+def test_a_mobilenet_with_weights_from_tensorflow_answers_alike(
+    name: str, tmp_path: Path, shared_data: Path
+) -> None:
+    places = (pretrained.with_notes(tmp_path / "weights", shared_data),)
+    check_answers_alike(*with_real_weights(name, places), tmp_path / "out", ("onnx", "litert"))
 
 
 @pytest.mark.slow

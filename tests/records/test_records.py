@@ -15,6 +15,8 @@ from darkroom.records import (
     Contract,
     Image,
     Limits,
+    ModelCard,
+    Normalisation,
     ProjectFile,
     State,
     new_ulid,
@@ -95,3 +97,19 @@ def test_a_brief_needs_nothing_and_holds_no_made_up_limits():
     limits = Brief().limits
     assert (limits.accuracy, limits.model_bytes, limits.expected_cost) == (None, None, None)
     assert limits.parity_agreement == 1.0
+
+
+OLD_CARD = """{"schema_version": 1, "task": "classification", "labels": ["a", "b"], "network": "lenet5",
+"options": {"dropout": 0.0}, "parameters": 61706,
+"contract": {"width_px": 28, "height_px": 28, "colour": "grey"},
+"normalisation": {"mean": [0.13], "std": [0.31], "source": "train split of digits@1"},
+"run": "r-1", "epoch": 7,
+"weights": {"source": "random", "licence": "", "sha256": ""}, "created_at": "2025-11-03T10:00:00Z"}"""
+
+
+def test_a_card_of_before_there_were_kinds_of_normalisation_is_read_as_it_was_meant():
+    card = ModelCard.model_validate_json(OLD_CARD)
+    assert card.normalisation == Normalisation(
+        kind="mean-std", mean=(0.13,), std=(0.31,), source="train split of digits@1"
+    )
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card

@@ -17,8 +17,9 @@ from darkroom.records import Contract, Normalisation
 
 __all__ = ["Change", "NetworkEmbedder", "feature_digest"]
 
-BATCH = 32
-"""Pictures at a time. The last batch is filled up: a vector must not depend on what else is asked for."""
+BATCHES = {"cpu": 8, "cuda": 64, "mps": 64}
+"""Pictures at a time; more are slower on the processor, see `predictor.MOST_PIXELS`. The last batch is
+filled up: a vector must not depend on what else is asked for."""
 
 Change = Callable[[Tensor, Sequence[str]], Tensor]
 """Changes normalised pictures (n, C, H, W), each by its id: a view."""
@@ -48,8 +49,8 @@ class NetworkEmbedder:
         view: Mapping[str, Any] | None = None,
         change: Change | None = None,
     ) -> None:
-        self.batch_size = BATCH
         self._network, self._change, self._device = network.eval(), change, network.device
+        self.batch_size = BATCHES[self._device.type]
         scale, shift = scale_and_shift(normalisation, network.mean_image)
         self._scale, self._shift = scale.to(self._device), shift.to(self._device)
         self.key = FeatureKey(

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from darkroom.networks.image_model import ImageModel
 
-__all__ = ["predict", "predict_with_embedding"]
+__all__ = ["MOST_PIXELS", "predict", "predict_with_embedding"]
+
+MOST_PIXELS = 8 * 224 * 224
+"""Pixels that go through the network at a time on the processor: with 256 photos of 224×224 more time went
+into handing out memory than into the network. Small pictures keep their batches."""
 
 
 def predict(
@@ -35,17 +39,18 @@ def predict_with_embedding(
     model = model.to(device).eval()
     probabilities, embeddings = [np.empty((0, 0), np.float32)], [np.empty((0, 0), np.float32)]
     with torch.inference_mode():
-        for batch in _batches(images, batch_size):
+        for batch in _batches(images, batch_size, device):
             probability, embedding = model.answer(batch.to(device))
             probabilities.append(probability.cpu().numpy())
             embeddings.append(embedding.cpu().numpy())
     return _joined(probabilities), _joined(embeddings)
 
 
-def _batches(images: Iterable[np.ndarray], batch_size: int) -> Iterator[Tensor]:
+def _batches(images: Iterable[np.ndarray], batch_size: int, device: str) -> Iterator[Tensor]:
     for array in images:
+        most = max(1, MOST_PIXELS // (array.shape[1] * array.shape[2])) if device == "cpu" else batch_size
         writable = array if array.flags.writeable else array.copy()  # torch warns about read-only memory
-        yield from torch.from_numpy(writable).split(batch_size)
+        yield from torch.from_numpy(writable).split(min(batch_size, most))
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

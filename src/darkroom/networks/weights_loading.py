@@ -26,6 +26,7 @@ COUNTER = "num_batches_tracked"
 def load_into(network: Network, facts: WeightsFacts) -> None:
     """Fills all of a network but its head; see `darkroom.networks.weights.load_pretrained`."""
     tensors = _read(facts)
+    tensors.pop("mean_image", None)  # of a run of ours; belongs to its pictures, not to the network
     library = isinstance(network, BodyNetwork)
     ours = all(name.startswith((BODY, HEAD)) for name in tensors)
     target: nn.Module = network.body if isinstance(network, BodyNetwork) else network

@@ -104,7 +104,7 @@ def _torch_model(workspace: Workspace, run: str) -> tuple[str, str, Answer]:
     from darkroom.networks.image_model import ImageModel
     from darkroom.networks.predictor import predict
     from darkroom.networks.saved import load
-    from darkroom.operations.run_making import refuse_lost_run
+    from darkroom.operations.run_weights import refuse_lost_run
 
     found = workspace.catalogue.runs.get(run)
     refuse_lost_run(workspace, found)

@@ -14,7 +14,7 @@ from darkroom.errors import NotFound
 from darkroom.operations.brief_limits import CARD_WORDS
 from darkroom.operations.export import ConvertReport, VerifyReport
 from darkroom.operations.gates import bundle_gates, check_names
-from darkroom.operations.run_making import refuse_lost_run
+from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import FrozenDict, Gate, Split, missed_gates
 from darkroom.workspace import Workspace
 

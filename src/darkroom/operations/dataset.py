@@ -42,7 +42,8 @@ class FreezeReport(Result):
         for reason, count in self.left_out.items():
             yield f"Left out of {self.dataset}, {reason}: {count:,}"
         if self.forgotten:
-            yield f"Forgotten since {self.dataset} was frozen: {self.forgotten:,}; its hash no longer reproduces"
+            words = "its hash no longer reproduces"
+            yield f"Forgotten since {self.dataset} was frozen: {self.forgotten:,}; {words}"
 
 
 class DatasetsReport(Result):

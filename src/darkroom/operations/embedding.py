@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from darkroom.operation import DatasetRef, UserCode, operation
-from darkroom.operations.run_making import LIBRARIES
+from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.starting import check_network, start_of, starting_inputs
 from darkroom.records import SPLITS, DatasetVersion, Result, Split, Table
 from darkroom.training import Augment, Recipe

@@ -9,7 +9,7 @@ from darkroom.errors import InvalidConfig
 from darkroom.operation import Produced, RunRef, operation
 from darkroom.operations.gates import check_names, hold_quality, quality_content, same_recipe
 from darkroom.operations.judged import count_looks, evaluated
-from darkroom.operations.run_making import LIBRARIES
+from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import Gate, Result, Split, Table, content_id, gate_notes, missed_gates, shown_gates
 from darkroom.workspace import Workspace
 

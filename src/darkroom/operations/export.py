@@ -9,7 +9,7 @@ from darkroom.bundle.inspection import BundleInspection
 from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
 from darkroom.operations.brief_limits import card_words
 from darkroom.operations.gates import verdict_content
-from darkroom.operations.run_making import LIBRARIES
+from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import Gate, Result, Table, gate_table
 from darkroom.workspace import Workspace
 

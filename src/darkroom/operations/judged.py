@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from darkroom.errors import Damaged, NotFound
-from darkroom.operations.run_making import refuse_lost_run
+from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import Fact, Split
 from darkroom.workspace import Workspace
 

@@ -12,7 +12,8 @@ from darkroom.operation import DatasetRef, Produced, RunRef, operation
 from darkroom.operations.forgotten import spoken_marks
 from darkroom.operations.gates import check_names, hold_quality, quality_content
 from darkroom.operations.judged import kept
-from darkroom.operations.run_making import LIBRARIES, run_for
+from darkroom.operations.run_making import run_for
+from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.starting import starting_inputs
 from darkroom.records import Gate, Interval, Result, Run, Table, gate_notes, shown_gates
 from darkroom.training import Augment, Recipe

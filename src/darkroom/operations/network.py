@@ -8,7 +8,7 @@ from typing import Any
 
 from darkroom.networks.weights_file import WeightsFacts
 from darkroom.operation import DatasetRef, Produced, UserCode, operation
-from darkroom.operations.run_making import LIBRARIES
+from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.starting import check_network, start_of, starting_inputs
 from darkroom.records import Result, Table
 from darkroom.workspace import Workspace

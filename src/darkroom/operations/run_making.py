@@ -10,20 +10,18 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from darkroom import atomic
-from darkroom.errors import Cancelled, InvalidConfig, Locked, NotFound
+from darkroom.errors import Cancelled, InvalidConfig, Locked
 from darkroom.networks.start import NetworkStart
 from darkroom.networks.table import CODE_FILE
 from darkroom.operation import library_versions
+from darkroom.operations.run_weights import LIBRARIES, is_whole
 from darkroom.operations.starting import check_network, check_start, earlier_run, start_of
 from darkroom.records import DatasetVersion, Run, content_id, now
 from darkroom.training import CardFacts, Recipe, TrainOutcome
 from darkroom.training.combinations import check_combinations
 from darkroom.workspace import Workspace
 
-__all__ = ["LIBRARIES", "is_whole", "refuse_lost_run", "run_for"]
-
-LIBRARIES = ("numpy", "pillow", "torch")
-"""Packages whose versions can change what a training gives."""
+__all__ = ["run_for"]
 
 
 def run_for(
@@ -83,29 +81,6 @@ def run_for(
         _set_leftover_aside(workspace.runs_folder / run.id)
     with _held(workspace, run):
         return _trained(workspace, version, recipe, run, start), False
-
-
-def is_whole(workspace: Workspace, run: Run) -> bool:
-    """Returns whether the folder of a finished run still holds its card and its best weights."""
-    folder = workspace.runs_folder / run.id
-    return all((folder / name).is_file() for name in ("model-card.json", "checkpoints/best.safetensors"))
-
-
-def refuse_lost_run(workspace: Workspace, run: Run) -> None:
-    """Refuses to work with a run whose weights somebody deleted.
-
-    Raises:
-        NotFound: the run has no weights (any more).
-    """
-    if not is_whole(workspace, run):
-        raise NotFound(
-            "run.folder-gone",
-            "Run {run} ({state}) has no weights in {folder}.",
-            do="Train it again: darkroom run",
-            run=run.id,
-            state=run.state,
-            folder=workspace.runs_folder / run.id,
-        )
 
 
 def _set_leftover_aside(folder: Path) -> None:

@@ -67,7 +67,7 @@ def earlier_run(
         InvalidConfig: the recipe names pretrained weights as well.
     """
     from darkroom.networks.earlier import EarlierRun
-    from darkroom.operations.run_making import refuse_lost_run
+    from darkroom.operations.run_weights import refuse_lost_run
 
     if recipe.weights:
         raise InvalidConfig(

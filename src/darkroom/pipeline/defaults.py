@@ -34,7 +34,9 @@ FAVOURITE = "mobilenetv2_100"
 hundredths of a second."""
 
 SMALL_NETWORK, PHOTO_NETWORK = "lenet5", "lenet5"
-"""Trained from scratch."""
+"""Trained from scratch. Of 240 flowers, with 719 to train on at 64×64 px, LeNet-5 was right on 0.575
+[0.513, 0.638] after 60 epochs (16 s of processor time), MobileNetV1 0.25 on 0.392 after 40 epochs (31 s),
+MobileNetV2 0.35 on 0.313 after 25 (41 s)."""
 
 PHOTO_AUGMENT = {
     "rotate_deg": 10.0,

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from darkroom.errors import Damaged, InvalidConfig, NotFound, nearest
 from darkroom.operation import Operation
 from darkroom.operation.vocabulary import bare, is_produced, reference_kind, without_none
-from darkroom.operations.run_making import refuse_lost_run
+from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import Config
 from darkroom.workspace import Workspace
 

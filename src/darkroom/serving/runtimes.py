@@ -72,6 +72,8 @@ class Runtime:
     """Distribution that holds it."""
     module: str
     """Module whose presence says that it is installed."""
+    library: str
+    """Module whose import loads all of it."""
     extra: str
     """Optional dependencies that hold it: `pip install darkroom[…]`."""
     session: str
@@ -119,6 +121,7 @@ RUNTIMES: dict[str, Runtime] = {
             suffix=".onnx",
             package="onnxruntime",
             module="onnxruntime",
+            library="onnxruntime",
             extra="onnx",
             session="darkroom.serving.onnx_runtime:OnnxSession",
         ),
@@ -128,6 +131,7 @@ RUNTIMES: dict[str, Runtime] = {
             suffix=".tflite",
             package="ai-edge-litert",
             module="ai_edge_litert",
+            library="ai_edge_litert.interpreter",
             extra="litert",
             session="darkroom.serving.litert_runtime:LiteRTSession",
         ),

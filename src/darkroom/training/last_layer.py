@@ -37,7 +37,7 @@ class LastLayer(nn.Module):
     A last layer that is not linear gets the features as they are: nothing could be folded into it.
 
     Args:
-        network: the network; its last layer is copied, and drawn anew from torch's generator if it is linear.
+        network: the network; its last layer is copied, and drawn anew if it is linear.
         centre: (E,) float64, mean of each feature over the training pictures.
         scale: (E,) float64, what the distance from it is multiplied by.
         dropout: share of features set to zero while training.
@@ -54,7 +54,7 @@ class LastLayer(nn.Module):
         self.dropout = dropout
         linear = isinstance(self.head, nn.Linear)
         if linear:
-            self.head.reset_parameters()  # timm draws it ten times larger, and a last layer unlearns that slowly
+            self.head.reset_parameters()  # timm draws it ten times larger; that takes long to unlearn
         device = network.device
         self.register_buffer(
             "centre", torch.from_numpy(centre if linear else np.zeros_like(centre)).to(device)
