@@ -1,4 +1,4 @@
-"""A training that goes on from the weights of an earlier run, its last layer too where the classes are equal."""
+"""A training that goes on from an earlier run's weights; its last layer too where the classes are equal."""
 
 from __future__ import annotations
 

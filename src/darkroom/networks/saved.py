@@ -1,7 +1,8 @@
 """Save and load a network as safetensors, with its card in the file's metadata; no pickle is read.
 
 The metadata hold `card` (the whole model card as JSON), the facts that other tools look for (`mean`,
-`std`, `normalisation`, `labels`, `source`, `licence`), and `sha256` over the weights, so that a changed file is noticed.
+`std`, `normalisation`, `labels`, `source`, `licence`), and `sha256` over the weights, so that a changed
+file is noticed.
 """
 
 from __future__ import annotations

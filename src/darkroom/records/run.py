@@ -81,8 +81,8 @@ class MetricPoint(Fact):
     step: int
     """Changes of the weights so far."""
     train_loss: float
-    """Mean cross-entropy of the epoch's batches, as the weights then were; never weighted, whatever loss the
-    recipe trains with."""
+    """Mean cross-entropy of the epoch's batches, as the weights then were; never weighted, whatever loss
+    the recipe trains with."""
     train_accuracy: float
     val_loss: float | None = None
     """Mean cross-entropy over the validation pictures; never weighted either."""
