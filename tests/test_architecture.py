@@ -64,7 +64,6 @@ WITHOUT_TORCH = (
 USED_UNDER_ANOTHER_NAME = {
     "onnxscript": "torch.onnx writes through it",
     "psycopg": "SQLAlchemy loads it for a postgresql:// address",
-    "tensorboard": "torch.utils.tensorboard writes through it",
 }
 IMPORT_NAME = {
     "ai-edge-litert": "ai_edge_litert",

@@ -233,7 +233,10 @@ def _put_in_place(aside: Path, path: Path) -> None:
         old = _aside(path)
         path.rename(old)
         aside.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
+        if old.is_dir():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.unlink(missing_ok=True)
     else:
         aside.rename(path)
     _flush_folder(path.parent)

@@ -88,7 +88,7 @@ class Workspace:
         Raises:
             NotFound: neither the folder nor one above it holds a darkroom.toml.
         """
-        start = Path(path).resolve()
+        start = _resolved(path)
         for folder in (start, *start.parents):
             if (folder / PROJECT_FILE).is_file():
                 return cls(folder, settings=settings, listener=listener)
@@ -155,7 +155,7 @@ class Workspace:
         path = self.root / PROJECT_FILE
         try:
             return validated(ProjectFile, tomllib.loads(path.read_text("utf-8")), where=str(path))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidConfig(
                 "project.not-toml", "{path} is not TOML: {why}.", path=path, why=error
             ) from None
@@ -303,6 +303,23 @@ class Workspace:
             do="Put it back, or freeze a dataset without it: darkroom run",
             path=locations[0].path if locations else image_id,
         )
+
+
+def _resolved(path: Path | str) -> Path:
+    """Returns the folder that a path names."""
+    try:
+        found = Path(path).resolve()
+        found.exists()
+    except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise InvalidConfig(
+            "project.no-path",
+            "{path!r} cannot be the path of a folder.",
+            do="Name the folder of a project: --project FOLDER",
+            path=str(path)[:300],
+        ) from None
+    return found
 
 
 def _relative(path: Path, root: Path) -> str:

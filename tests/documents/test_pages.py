@@ -274,6 +274,21 @@ def test_a_training_whose_best_epoch_is_its_last_is_named():
     assert "best in its last epoch" in late
 
 
+def test_several_clones_whose_best_epoch_is_their_last_are_named_together():
+    clones = [clone._replace(best_epoch=4) for clone in pages.clones(4, 2)]
+    words = Page(training_page(project="p", clones=clones, recipe={}).decode()).words
+    assert f"{clones[0].run}, {clones[1].run} were best in their last epoch" in words
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"), [("last", "drawn once for each view"), ("all", "new in every epoch")]
+)
+def test_the_page_says_how_often_the_changes_of_augmentation_are_drawn(trained, said):
+    recipe = {"train_layers": trained}
+    seen = training_page(project="p", clones=pages.clones(4, 1), recipe=recipe, preview=pages.png())
+    assert said in Page(seen.decode()).words
+
+
 def test_a_fact_that_a_template_misses_is_an_error_and_not_a_blank():
     from jinja2 import UndefinedError
 

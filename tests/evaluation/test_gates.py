@@ -43,6 +43,13 @@ def test_a_miss_says_by_how_much_in_words():
     assert missed_gates([gate]) == (gate,)
 
 
+@pytest.mark.parametrize(("least", "way"), [(0.88, "pass"), (0.92, "fail")])
+def test_an_open_limit_says_which_way_more_pictures_would_settle_it(least, way):
+    (gate,) = held(Limits(accuracy=least), answered("r-1", 20))
+    assert gate.verdict == "not enough evidence"
+    assert f"would settle it (an estimate), as a {way} if the figure stays" in gate.sentence
+
+
 def test_a_figure_on_its_limit_is_settled_by_no_number():
     (gate,) = held(Limits(accuracy=0.9), answered("r-1", 20))
     assert gate.more_images is None

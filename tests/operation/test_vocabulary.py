@@ -145,6 +145,19 @@ def test_defaults_round_trip_through_toml(everything, monkeypatch):
     )
 
 
+def test_comments_of_a_project_file_break_at_blanks_alone():
+    recipe = {"dataset": "a", "recipe": {"normalisation": "mean-std"}}
+    text = project_text("x", [StageEntry(name="one", operation="model.train", request=recipe)])
+    comments = [line for line in text.splitlines() if line.startswith("# ")]
+    assert any("mean-std" in line for line in comments)
+    assert not [line for line in comments if line.endswith("-")]
+
+
+def test_a_project_file_says_which_keys_the_tables_of_the_brief_take():
+    text = " ".join(line.removeprefix("# ") for line in project_text("x", []).splitlines())
+    assert "Costs of mistakes. ({truth, answer, cost}, several) mistakes = []" in text
+
+
 def test_none_in_the_shell_takes_an_option_back(everything):
     assert from_shell(everything, ["everything", "t", "--place", "none"]).place is None
 

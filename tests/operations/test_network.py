@@ -73,6 +73,24 @@ def test_a_network_is_described_with_its_weights(project) -> None:
     assert found.layers[-1][0] == "head"
 
 
+def test_the_layers_of_a_large_network_hold_all_its_parameters_and_are_shown_as_blocks(project) -> None:
+    found = project.model.describe(dataset="colours", network="mobilenetv1_025", weights=MADE)
+    together = sum(int(row[3].replace(",", "")) for row in found.layers)
+    assert together == found.parameters
+    assert not [row for row in found.layers if row[1] == "Identity"]
+    (table,) = (part for part in found.display() if not isinstance(part, str))
+    assert table.columns[0] == "block"
+    assert len(table.rows) < 25
+    assert sum(int(row[3].replace(",", "")) for row in table.rows) == found.parameters
+
+
+def test_the_layers_of_a_small_network_are_shown_one_by_one(project) -> None:
+    found = project.model.describe(dataset="colours", network="lenet5")
+    (table,) = (part for part in found.display() if not isinstance(part, str))
+    assert table.columns[0] == "layer"
+    assert sum(int(row[3].replace(",", "")) for row in table.rows) == found.parameters
+
+
 def test_a_training_begins_with_the_weights_and_says_so_on_its_card(project) -> None:
     trained = project.model.train(dataset="colours", recipe=recipe(weights=MADE))
     card = card_of(project, trained.run)

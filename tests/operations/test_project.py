@@ -45,6 +45,8 @@ def could_go(workspace: Workspace) -> dict[str, str]:
 def deleted(workspace: Workspace, *what: str) -> set[str]:
     report = call(workspace, "project.clean", **({"what": what} if what else {}))
     assert report.freed_bytes == sum(one.size_bytes for one in report.deleted)
+    said = "\n".join(line for line in report.display() if isinstance(line, str))
+    assert ("darkroom project usage" in said) is not bool(report.deleted)
     return {one.path for one in report.deleted}
 
 

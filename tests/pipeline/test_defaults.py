@@ -57,6 +57,7 @@ def test_photos_with_weights_train_the_last_layer_at_the_size_of_the_weights(
     assert choice.recipe["train_layers"] == "last"
     assert choice.recipe["feature_views"] > 1
     assert any(FAVOURITE in sentence for sentence in choice.why)
+    assert "Also at hand, for --weights: mobilenetv1_025." in choice.why
 
 
 def test_without_the_favourite_it_is_the_largest_that_costs_no_more(photos: Path, tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def test_a_missed_limit_stops_the_run_and_is_not_remembered_as_done(tmp_path, ra
     with project(tmp_path, JUDGE + "passes = false\n" + COUNT) as workspace:
         report = run_stages(workspace)
         assert (states(report), report.exit_code) == ([("b", "missed")], 7)
+        assert "b missed a limit, so these did not run: a. See: darkroom brief check" in report.summary
         assert run_stages(workspace).exit_code == 7
     assert ran == [("judge", 0), ("judge", 0)]
 

@@ -149,7 +149,7 @@ def test_a_stopped_computation_of_features_goes_on(tmp_path, start):
     told = []
     again = FeatureStore(tmp_path / "features", on_done=lambda done, total: told.append(total))
     assert trained(tmp_path / "run", start, features=again).epochs == LAST.epochs
-    assert told[0] == 600 - 4 * 8
+    assert told[0] == 600 - 4 * 2
 
 
 def test_early_stopping_and_metrics_are_those_of_any_training(tmp_path, start):

@@ -134,7 +134,20 @@ class GoldenVectors:
             refuse_newer(f"{GOLDEN}/{INDEX}", index.get("schema_version"), GOLDEN_VERSION)
             contract = Contract.model_validate(index["contract"])
             vectors = tuple(_read(folder, entry, contract) for entry in index["vectors"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if (
+                len({len(vector.probabilities) for vector in vectors if vector.probabilities is not None})
+                > 1
+            ):
+                raise ValueError("its answers are of different lengths")
+        except (
+            OSError,
+            ValueError,
+            ArithmeticError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise Damaged(
                 "golden.damaged",
                 "The golden vectors in {folder} cannot be read: {reason}.",

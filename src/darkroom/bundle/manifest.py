@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> BundleManifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         version = raw["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise damaged(MANIFEST, folder, str(error)) from error
     refuse_newer(MANIFEST, version, MANIFEST_VERSION)
     if raw.get("id") != manifest_id(raw):

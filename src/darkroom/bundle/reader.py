@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from darkroom.bundle.contract_json import contract_of
 from darkroom.bundle.golden import GoldenVectors
 from darkroom.bundle.manifest import (
@@ -93,14 +91,14 @@ def _card(folder: Path) -> ModelCard:
         raw = json.loads((folder / CARD).read_text(encoding="utf-8"))
         refuse_newer(CARD, raw.get("schema_version"), CARD_VERSION)
         return ModelCard.model_validate(raw)
-    except (OSError, ValueError, AttributeError, ValidationError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise damaged(CARD, folder, str(error)) from error
 
 
 def _contract(folder: Path) -> Contract:
     try:
         return contract_of(json.loads((folder / CONTRACT).read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise damaged(CONTRACT, folder, str(error)) from error
 
 

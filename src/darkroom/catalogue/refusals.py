@@ -16,6 +16,9 @@ __all__ = ["refusal"]
 _LOCKED = ("database is locked", "database table is locked", "lock timeout", "deadlock detected")
 _READ_ONLY = ("readonly database", "read-only transaction")
 _FULL = ("database or disk is full", "no space left on device")
+_NOT_WRITTEN = {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE"}
+"""What SQLite calls a disk that takes no more for another reason than being full: a quota, a limit."""
+
 _DAMAGED = ("file is not a database", "malformed", "disk i/o error")
 
 
@@ -44,6 +47,13 @@ def refusal(error: DBAPIError | sqlite3.Error | UnicodeEncodeError, place: str) 
             "catalogue.disk-full",
             "The disk has no room left for the catalogue {place}; nothing was half-written.",
             do="Free some space, for example: darkroom project clean. Then run the same command again.",
+            place=place,
+        )
+    if getattr(getattr(error, "orig", error), "sqlite_errorname", "") in _NOT_WRITTEN:
+        return StorageFailed(
+            "catalogue.write-refused",
+            "The disk refused what was to be written to the catalogue {place}; nothing was half-written.",
+            do="See whether a quota or a limit for files is reached (quota, ulimit -f), then run it again.",
             place=place,
         )
     if any(words in lowered for words in _DAMAGED):

@@ -7,7 +7,7 @@ from darkroom.datasets.deliverable import deliver
 from darkroom.datasets.facts import ClassFacts, DatasetFacts, Histogram, Twins
 from darkroom.datasets.frozen import freeze, labels_of
 from darkroom.datasets.plan import SplitPlan
-from darkroom.datasets.renderer import render
+from darkroom.datasets.renderer import find_rendering, render
 
 if TYPE_CHECKING:
     from darkroom.datasets.exploration import Exploration, explore
@@ -26,6 +26,7 @@ __all__ = [
     "Twins",
     "deliver",
     "explore",
+    "find_rendering",
     "freeze",
     "label_conflicts",
     "labels_of",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from darkroom.datasets.rendering import Rendering
     from darkroom.datasets.shards import Place, Shards
 
-__all__ = ["render", "rendering_folder"]
+__all__ = ["find_rendering", "render", "rendering_folder"]
 
 CHUNK = 16
 """Pictures that a worker is given at a time."""
@@ -70,6 +70,18 @@ def render(workspace: Workspace, version: DatasetVersion) -> Rendering:
             return Rendering(folder, version, manifest)
         except FileNotFoundError:
             continue  # somebody cleaned up in between
+
+
+def find_rendering(workspace: Workspace, version: DatasetVersion) -> Rendering | None:
+    """Returns the rendering of a dataset version if it is there and whole; makes nothing."""
+    from darkroom.datasets.rendering import Rendering
+
+    folder = rendering_folder(workspace, version)
+    manifest = _manifest_of(folder, version)
+    try:
+        return None if manifest is None else Rendering(folder, version, manifest)
+    except FileNotFoundError:
+        return None  # somebody cleaned up in between
 
 
 def rendering_folder(workspace: Workspace, version: DatasetVersion) -> Path:

@@ -22,6 +22,8 @@ class TrainedClone(NamedTuple):
     stopped_early: bool = False
     duration_s: float | None = None
     """Wall time of all epochs."""
+    took: tuple[str, ...] = ()
+    """Time, memory, memory of the GPU and disk in words: "foreseen / measured"."""
 
 
 class Layer(NamedTuple):

@@ -57,6 +57,7 @@ def training_page(
         recipe=_sections("training", plain),
         environment=_sections("machine", environment or {}),
         gates=gates,
+        frozen=plain.get("train_layers") == "last",
     )
 
 
@@ -109,17 +110,21 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def _warnings(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    late = [row["clone"].run for row in rows if _best_at_the_end(row)]
+    if len(late) == 1:
+        yield f"{late[0]} was best in its last epoch: it may not be done. Try more epochs."
+    elif late:
+        yield f"{', '.join(late)} were best in their last epoch: they may not be done. Try more epochs."
     for row in rows:
-        kept, points = row["kept"], row["clone"].points
-        if (
-            kept is not None
-            and kept.epoch == points[-1].epoch
-            and not row["clone"].stopped_early
-            and len(points) > 1
-        ):
-            yield f"{row['clone'].run} was best in its last epoch: it may not be done. Try more epochs."
+        points = row["clone"].points
         if points and any(point.train_loss != point.train_loss for point in points):
             yield f"{row['clone'].run} diverged: its loss is no number. Lower the learning rate."
+
+
+def _best_at_the_end(row: Mapping[str, Any]) -> bool:
+    kept, clone = row["kept"], row["clone"]
+    ended = kept is not None and kept.epoch == clone.points[-1].epoch
+    return ended and not clone.stopped_early and len(clone.points) > 1
 
 
 def _sections(title: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:

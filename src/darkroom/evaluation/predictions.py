@@ -77,7 +77,7 @@ def load_predictions(folder: Path, split: str) -> Predictions:
         )
     try:
         return _read(path)
-    except (ValueError, KeyError, TypeError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
         raise Damaged(
             "predictions.damaged",
             "Cannot read {path}: {reason}.",

@@ -86,7 +86,7 @@ def read_part(path: Path, *, size: int) -> Part | None:
             found = 0
             while chunk := file.read(CHUNK_BYTES):
                 found = zlib.crc32(chunk, found)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     whole = path.stat().st_size == part.offset + len(part.image_ids) * part.size * ROW.itemsize
     return part if whole and found == rows_crc and part.size == size else None

@@ -81,6 +81,11 @@ class FeatureStore:
                 computed = len(missing)
         return FeatureTable(wanted, parts, places, size=embedder.key.size, computed=computed)
 
+    def missing(self, image_ids: Sequence[str], embedder: Embedder) -> int:
+        """Returns how many of some pictures have no features yet; computes none."""
+        places = _found(self.folder / embedder.key.id, image_ids, embedder.key.size)[1]
+        return len(set(image_ids)) - len(places)
+
     def _compute(self, folder: Path, images: Pictures, missing: np.ndarray, embedder: Embedder) -> None:
         """Computes the features of the pictures with these indices (n,)."""
         if not len(missing):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,9 +69,9 @@ class Tree:
             folders = []
             for entry in self._listed(here):
                 path = here.prefix + entry.name
-                if entry.is_dir():
+                if _is(entry.is_dir):
                     folders.append(_Folder(entry.path, f"{path}/"))
-                elif entry.is_file():
+                elif _is(entry.is_file):
                     yield path
                 else:
                     self._problem(
@@ -155,7 +155,7 @@ def subfolders(folder: Path) -> list[str]:
     """Returns the names of a folder's own sub-folders, sorted; hidden ones left out."""
     try:
         with os.scandir(folder) as entries:
-            found = [entry.name for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
+            found = [entry.name for entry in entries if _is(entry.is_dir) and not _is_hidden(entry.name)]
     except OSError:
         return []
     return sorted(name for name in found if _is_utf8(name))
@@ -193,6 +193,13 @@ def refuse_full_folder(folder: Path) -> None:
             do="Name another folder, or move this one away.",
             folder=folder,
         )
+
+
+def _is(asked: Callable[[], bool]) -> bool:
+    try:
+        return asked()
+    except OSError:  # a link to itself, or into what may not be looked at
+        return False
 
 
 def _is_hidden(name: str) -> bool:

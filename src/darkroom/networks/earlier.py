@@ -43,6 +43,11 @@ class EarlierRun(NetworkStart):
         return self._earlier[1]
 
     @property
+    def keeps_head(self) -> bool:
+        """Whether the classes are those of the earlier run, in the same order."""
+        return self.card.labels == self.labels
+
+    @property
     def options(self) -> dict[str, OptionValue]:
         """What the earlier network was built with, beside what a recipe may change."""
         return {name: value for name, value in self.card.options.items() if name != "dropout"}
@@ -86,7 +91,7 @@ class EarlierRun(NetworkStart):
         self._check("input", card.contract.shape, (*size, channels))
         network = super().network(name, channels=channels, size=size, classes=classes, options=options)
         weights = earlier.state_dict()
-        if card.labels != self.labels:
+        if not self.keeps_head:
             fresh = network.state_dict()
             weights = {key: fresh[key] if key.startswith("head.") else weights[key] for key in fresh}
         weights.pop("mean_image", None)

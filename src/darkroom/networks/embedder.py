@@ -17,7 +17,7 @@ from darkroom.records import Contract, Normalisation
 
 __all__ = ["Change", "NetworkEmbedder", "feature_digest"]
 
-BATCHES = {"cpu": 8, "cuda": 64, "mps": 64}
+BATCHES = {"cpu": 2, "cuda": 64, "mps": 64}
 """Pictures at a time; more are slower on the processor, see `predictor.MOST_PIXELS`. The last batch is
 filled up: a vector must not depend on what else is asked for."""
 

@@ -34,6 +34,11 @@ class NetworkStart:
     """Whether an earlier run's weights are gone on from."""
 
     @property
+    def keeps_head(self) -> bool:
+        """Whether the last layer has been trained for the same classes."""
+        return False
+
+    @property
     def options(self) -> dict[str, OptionValue]:
         """What the weights demand of the network's options."""
         return dict(self.weights.options) if self.weights else {}
@@ -99,4 +104,13 @@ class NetworkStart:
         )
         if found is not None:
             load_pretrained(network, found)
+            _draw_small(network)
         return network
+
+
+def _draw_small(network: Network) -> None:
+    """Draws the last layer anew: timm's is some ten times larger, and that takes long to unlearn."""
+    from torch import nn
+
+    if isinstance(network.head, nn.Linear):
+        network.head.reset_parameters()

@@ -41,22 +41,33 @@ def embedding_size(network: Network, shape: tuple[int, int, int]) -> int:
 
 
 def layers(network: Network, shape: tuple[int, int, int]) -> list[LayerFacts]:
-    """Returns the layers that hold parameters or change shape, in the order in which they run.
+    """Returns the layers that do something, in the order in which they begin.
+
+    The parameters of all of them together are those of the network: a module that holds weights of its own
+    counts as a layer, whatever lies inside it, as the batch normalisations of timm do.
 
     Args:
         network: the network.
         shape: (height, width, channels) of one picture.
     """
-    found: list[LayerFacts] = []
-    leaves = [(name, layer) for name, layer in network.named_modules() if not list(layer.children())]
+    found: dict[str, LayerFacts] = {}
+    working = [(name, layer) for name, layer in network.named_modules() if _works(layer)]
 
-    def note(name: str, layer: nn.Module, output: Tensor) -> None:
-        count = sum(weights.numel() for weights in layer.parameters())
-        found.append(LayerFacts(name, type(layer).__name__, tuple(output.shape[1:]), count))
+    def begin(name: str, layer: nn.Module) -> None:
+        count = sum(weights.numel() for weights in _own(layer))
+        found.setdefault(name, LayerFacts(name, type(layer).__name__, (), count))
+
+    def end(name: str, output: object) -> None:
+        if isinstance(output, Tensor):
+            found[name] = found[name]._replace(output=tuple(output.shape[1:]))
 
     hooks = [
-        layer.register_forward_hook(lambda layer, _, output, name=name: note(name, layer, output))
-        for name, layer in leaves
+        hook
+        for name, layer in working
+        for hook in (
+            layer.register_forward_pre_hook(lambda layer, _, name=name: begin(name, layer)),
+            layer.register_forward_hook(lambda _, __, output, name=name: end(name, output)),
+        )
     ]
     was_training = network.training
     try:
@@ -67,4 +78,14 @@ def layers(network: Network, shape: tuple[int, int, int]) -> list[LayerFacts]:
         network.train(was_training)
         for hook in hooks:
             hook.remove()
-    return found
+    return list(found.values())
+
+
+def _own(layer: nn.Module) -> list[nn.Parameter]:
+    """Returns the parameters that a module holds itself, not those of modules inside it."""
+    return list(layer.parameters(recurse=False))
+
+
+def _works(layer: nn.Module) -> bool:
+    """Returns whether a module is a layer to show: it holds weights, or it is a leaf that changes values."""
+    return bool(_own(layer)) or not (list(layer.children()) or isinstance(layer, nn.Identity | nn.Dropout))

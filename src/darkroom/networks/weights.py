@@ -28,6 +28,9 @@ __all__ = [
 FOLDER = "weights"
 """Where a project keeps its own."""
 
+LONGEST_NAME_BYTES = 200
+"""A longer name is none of a file. Source: 255, NAME_MAX of Linux and macOS, less the suffixes."""
+
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 
 
@@ -164,7 +167,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 def _refuse_path(name: str) -> None:
     stem = Path(name.replace("\\", "/")).name.removesuffix(SUFFIX)
-    if name != stem or name in {"", ".", ".."}:
+    if name != stem or name in {"", ".", ".."} or "\0" in name or len(name.encode()) > LONGEST_NAME_BYTES:
         raise InvalidConfig(
             "weights.path",
             "Weights are named, not given as a path. Received: {name!r}.",

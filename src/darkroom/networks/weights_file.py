@@ -182,7 +182,7 @@ def _plain(text: str) -> Any:
     """Returns what a text in the metadata stands for: a list or number as JSON, else the text."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return text if isinstance(found, dict) else found
 
@@ -223,7 +223,7 @@ def _said_by_hub(config: Path) -> dict[str, Any]:
             "source": facts.get("origin_url") or facts.get("hf_hub_id") or "the hub",
             "classes": whole.get("num_classes", facts.get("num_classes", 0)),
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidConfig(
             "weights.hub-facts",
             "Cannot read the facts in {config}: {reason}.",
@@ -237,7 +237,7 @@ def _said_by_hub(config: Path) -> dict[str, Any]:
 def _said_by_toml(notes: Path) -> dict[str, Any]:
     try:
         said = tomllib.loads(notes.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidConfig(
             "weights.notes-unreadable",
             "{notes} is not TOML: {reason}.",

@@ -19,6 +19,7 @@ from darkroom.operation.table import (
 from darkroom.operation.vocabulary import (
     BundleRef,
     DatasetRef,
+    FolderName,
     LocalPath,
     Produced,
     Reference,
@@ -31,6 +32,7 @@ __all__ = [
     "NOUNS",
     "BundleRef",
     "DatasetRef",
+    "FolderName",
     "LocalPath",
     "Operation",
     "Parameter",

@@ -34,7 +34,12 @@ NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
         "frozen selections of pictures, with labels and splits",
     ),
     "model": (
-        ("darkroom.operations.model", "darkroom.operations.network", "darkroom.operations.evaluation"),
+        (
+            "darkroom.operations.model",
+            "darkroom.operations.estimating",
+            "darkroom.operations.network",
+            "darkroom.operations.evaluation",
+        ),
         "networks, training, evaluation",
     ),
     "brief": (("darkroom.operations.brief",), "the problem in words, and the limits that must hold"),

@@ -25,6 +25,7 @@ from darkroom.records import Config
 __all__ = [
     "BundleRef",
     "DatasetRef",
+    "FolderName",
     "LocalPath",
     "Produced",
     "Reference",
@@ -56,7 +57,7 @@ class _Produced(NamedTuple):
     """Marks a result's path that a stage made: when it is gone, the stage is stale."""
 
 
-def _home(path: Path) -> Path:
+def _fit_for_disk(path: Path) -> Path:
     try:
         written = os.fsencode(path)
     except UnicodeEncodeError:
@@ -67,6 +68,11 @@ def _home(path: Path) -> Path:
         or max(map(len, written.split(b"/"))) > LONGEST_NAME
     ):
         raise ValueError("a path that this machine can hold")
+    return path
+
+
+def _home(path: Path) -> Path:
+    _fit_for_disk(path)
     try:
         return path.expanduser()
     except RuntimeError:  # "~nobody": there is no such user, but there may be such a file
@@ -75,6 +81,9 @@ def _home(path: Path) -> Path:
 
 LocalPath = Annotated[Path, _Fenced("path"), AfterValidator(_home)]
 """A file or folder; over HTTP an upload or a path under an allowed root."""
+
+FolderName = Annotated[str, AfterValidator(lambda name: _fit_for_disk(Path(name)) and name)]
+"""What a new folder is called, or the way to it."""
 
 UserCode = Annotated[Path, _Fenced("code"), AfterValidator(_home)]
 """A Python file of the user; over HTTP only with the admin's setting."""

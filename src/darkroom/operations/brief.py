@@ -9,6 +9,7 @@ from darkroom.errors import NotFound
 from darkroom.operation import RunRef, operation
 from darkroom.operations.gates import bundle_gates, check_names, hold_quality, verdict_content
 from darkroom.operations.judged import count_looks
+from darkroom.operations.kept import kept_parity
 from darkroom.records import Gate, Result, Run, Table, gate_notes, missed_gates, shown_gates
 from darkroom.workspace import Workspace
 
@@ -104,8 +105,7 @@ def _chosen(workspace: Workspace, name: str | None) -> tuple[Run, str]:
 
 
 def _parity(workspace: Workspace, bundle: str) -> ParityReport | None:
-    from darkroom.export import ParityReport
     from darkroom.operations.bundling import parity_path
 
     path = parity_path(workspace, bundle)
-    return ParityReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+    return kept_parity(path) if path.is_file() else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom import atomic
 from darkroom.errors import DarkroomError
+from darkroom.operations.kept import kept_json, kept_toml
+from darkroom.operations.run_costs import took
 from darkroom.records import DatasetVersion, Gate, Run, content_id
 from darkroom.workspace import Workspace
 
@@ -94,14 +95,14 @@ def deliver_training(workspace: Workspace, runs: list[Run], gates: Sequence[Gate
     from darkroom.documents import training_page
 
     first = workspace.runs_folder / runs[0].id
-    config = tomllib.loads((first / "config.toml").read_text("utf-8"))
+    config = kept_toml(first / "config.toml")
     page = training_page(
         project=workspace.project.project.name,
         clones=trained_clones(workspace, runs),
-        recipe=config["recipe"],
+        recipe=config.get("recipe", {}),
         dataset=runs[0].dataset,
         preview=_read(first / "augmentation.png"),
-        environment=json.loads((first / "environment.json").read_text("utf-8")),
+        environment=kept_json(first / "environment.json"),
         gates=gates,
     )
     for run in runs:
@@ -196,6 +197,8 @@ def trained_clones(workspace: Workspace, runs: Iterable[Run]) -> list[TrainedClo
     from darkroom.documents import TrainedClone
     from darkroom.training.run_folder import read_metrics
 
+    runs = list(runs)
+    costs = {run: tuple(cells) for run, *cells in took(runs)}
     return [
         TrainedClone(
             run=run.id,
@@ -203,6 +206,7 @@ def trained_clones(workspace: Workspace, runs: Iterable[Run]) -> list[TrainedClo
             points=read_metrics(workspace.runs_folder / run.id),
             best_epoch=int(run.metrics.get("best_epoch", 0)),
             duration_s=run.metrics.get("duration_s"),
+            took=costs.get(run.id, ()),
         )
         for run in runs
     ]

@@ -18,6 +18,7 @@ from darkroom import atomic
 from darkroom.errors import Locked
 from darkroom.operations.holders import Holders, renderings_of, tensors_of
 from darkroom.operations.holding import is_locked
+from darkroom.operations.kept import kept_parity
 from darkroom.records import Location, Quarantined, Tombstone, names_file
 from darkroom.workspace import Workspace
 
@@ -112,9 +113,7 @@ class Eraser:
                 self._without_flips(path)
 
     def _without_flips(self, path: Path) -> None:
-        from darkroom.export import ParityReport
-
-        report = ParityReport.model_validate_json(path.read_bytes())
+        report = kept_parity(path)
         files = tuple(
             file.model_copy(
                 update={"flips": tuple(one for one in file.flips if one.image_id not in self._tombstones)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom import atomic
 from darkroom.operations.judged import judged, kept
+from darkroom.operations.kept import kept_toml
 from darkroom.records import BundleManifest, Gate, Split, content_id, now
 from darkroom.workspace import Workspace
 
@@ -129,8 +129,8 @@ def bundle_gates(
 
 def same_recipe(workspace: Workspace, runs: Iterable[str]) -> bool:
     """Returns whether runs are clones: of one recipe, unlike by their seed alone."""
-    configs = [(workspace.runs_folder / run / "config.toml").read_text("utf-8") for run in runs]
-    recipes = [tomllib.loads(config)["recipe"] for config in configs]
+    configs = [kept_toml(workspace.runs_folder / run / "config.toml") for run in runs]
+    recipes = [config.get("recipe") for config in configs]
     return all(recipe == recipes[0] for recipe in recipes)
 
 

@@ -109,6 +109,6 @@ def count_looks(workspace: Workspace, dataset: str, split: Split = "test") -> Lo
         if path.is_file():
             try:
                 counts.append(int(json.loads(path.read_bytes()).get("looks", 1)))
-            except (ValueError, TypeError, AttributeError):
+            except (ValueError, TypeError, AttributeError, RecursionError):
                 counts.append(1)  # it cannot be read, and was written by a look
     return Looks(count=sum(counts), runs=len(counts))

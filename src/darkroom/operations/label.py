@@ -58,7 +58,7 @@ class LabelReport(Result):
         """Yields what was said and what holds."""
         again = " (was in the log already)" if self.repeated else ""
         yield f"{self.image[:12]}: {self.said}{again}"
-        yield f"Now holds: {self.holds}. Base of the next answer: {self.sequence}"
+        yield f"Now holds: {self.holds} (--base {self.sequence} for the next answer)"
 
 
 class LogEntry(Fact):

@@ -16,6 +16,10 @@ from darkroom.workspace import Workspace
 __all__ = ["describe", "networks", "weights"]
 
 
+MANY_LAYERS = 40
+"""With more layers the shell shows blocks; the page and --json show each layer."""
+
+
 class NetworksReport(Result):
     """The table of networks."""
 
@@ -45,7 +49,10 @@ class DescribeReport(Result):
         """Yields the layers."""
         size = f"{self.parameters:,} parameters, embedding of {self.embedding_size}"
         yield f"{self.network}: {size}, weights: {self.weights}"
-        yield Table(("layer", "kind", "output", "parameters"), self.layers)
+        if len(self.layers) > MANY_LAYERS:
+            yield Table(("block", "layers", "output", "parameters"), _blocks(self.layers))
+        else:
+            yield Table(("layer", "kind", "output", "parameters"), self.layers)
         yield f"Page: {self.path}"
 
 
@@ -69,6 +76,19 @@ class WeightsReport(Result):
         if not self.rows:
             yield "No usable weights yet. How to get some: docs/guide/networks-and-weights.md"
         yield f"Looked in {', '.join(self.places)}; DARKROOM_WEIGHTS adds places."
+
+
+def _blocks(layers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """Returns layers summed up by numbered block or first part of the body: name, count, output, parameters."""
+    blocks: dict[str, list[tuple[str, ...]]] = {}
+    for row in layers:
+        parts = row[0].split(".")
+        numbered = len(parts) > 2 and parts[2].isdigit()
+        blocks.setdefault(".".join(parts[: 3 if numbered else 2]), []).append(row)
+    return tuple(
+        (name, str(len(rows)), rows[-1][2], f"{sum(int(row[3].replace(',', '')) for row in rows):,}")
+        for name, rows in blocks.items()
+    )
 
 
 @operation("model.weights")

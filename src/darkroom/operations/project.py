@@ -18,6 +18,8 @@ __all__ = ["clean", "usage"]
 
 Days = Annotated[int, Field(ge=0, le=100_000)]
 
+NOTHING_DELETED = "Nothing was deleted. What could go when --what names it: darkroom project usage"
+
 
 class Found(Fact):
     """A file or folder that could go, or went."""
@@ -64,7 +66,7 @@ class CleanReport(Result):
             yield _table(self.deleted, "Deleted")
         if self.kept:
             yield _table(self.kept, "Left alone")
-        yield f"Freed {_spoken(self.freed_bytes)}." if self.deleted else "Nothing was deleted."
+        yield f"Freed {_spoken(self.freed_bytes)}." if self.deleted else NOTHING_DELETED
 
 
 @operation("project.usage")

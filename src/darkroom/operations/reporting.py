@@ -10,6 +10,7 @@ from darkroom.operation import BundleRef, Produced, RunRef, operation
 from darkroom.operations.brief_limits import brief_content
 from darkroom.operations.gates import hold_quality
 from darkroom.operations.judged import count_looks
+from darkroom.operations.kept import kept_parity
 from darkroom.records import Result, Split, Table
 from darkroom.workspace import Workspace
 
@@ -52,7 +53,6 @@ def report(
     from darkroom import atomic
     from darkroom.documents import NextStep, report_page
     from darkroom.evaluation import load_evaluation, load_predictions, summarise
-    from darkroom.export import ParityReport
     from darkroom.operations.bundling import parity_path
     from darkroom.operations.deliverables import trained_clones
 
@@ -62,8 +62,8 @@ def report(
     found = [catalogue.runs.get(name) for name in runs]
     folders = [workspace.runs_folder / run.id for run in found]
     evaluations = [load_evaluation(folder, split) for folder in folders]
-    path = parity_path(workspace, bundle) if bundle else None
-    parity = ParityReport.model_validate_json(path.read_bytes()) if path else None
+    kept = parity_path(workspace, catalogue.bundles.get(bundle).id) if bundle else None
+    parity = kept_parity(kept) if kept else None
     looks = count_looks(workspace, found[0].dataset, split)
     page = report_page(
         project=workspace.project.project.name,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -19,9 +20,34 @@ from darkroom.operations.starting import check_network, check_start, earlier_run
 from darkroom.records import DatasetVersion, Run, content_id, now
 from darkroom.training import CardFacts, Recipe, TrainOutcome
 from darkroom.training.combinations import check_combinations
+from darkroom.training.plan import Plan
 from darkroom.workspace import Workspace
 
-__all__ = ["run_for"]
+__all__ = ["Wanted", "card_facts", "enrol", "existing_run", "own_recipe", "run_for", "wanted_run"]
+
+
+class Wanted(NamedTuple):
+    """A training that was asked for, checked as far as it can be without doing anything."""
+
+    version: DatasetVersion
+    recipe: Recipe
+    seed: int
+    start: NetworkStart
+    key: str
+    """Of the run that it is."""
+    start_from: str | None
+    start_epoch: int
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The arguments of `run_for` and `wanted_run`, as another process takes them."""
+        return {
+            "dataset": self.version.ref,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "seed": self.seed,
+            "start_from": self.start_from,
+            "start_epoch": self.start_epoch,
+        }
 
 
 def run_for(
@@ -33,6 +59,7 @@ def run_for(
     again: bool = False,
     start_from: str | None = None,
     start_epoch: int = 0,
+    plan: Plan = Plan(),
 ) -> tuple[Run, bool]:
     """Returns the finished run of a request, and whether it was there already.
 
@@ -44,10 +71,39 @@ def run_for(
         again: train anew although such a run is there.
         start_from: the run whose weights it begins with.
         start_epoch: the snapshot of that run; 0 for its best epoch.
+        plan: what it has in common with the other clones of a series.
 
     Raises:
         NotFound: there is no such dataset.
+        DarkroomError: as `wanted_run` and `check_start`.
         Cancelled: a person stopped the training; it can be gone on with.
+    """
+    wanted = wanted_run(workspace, dataset, recipe, seed, start_from=start_from, start_epoch=start_epoch)
+    run = None if again else existing_run(workspace, wanted)
+    if run is not None and run.state == "finished":
+        return run, True
+    check_start(wanted.start, recipe, wanted.version)
+    if run is None:
+        run = enrol(workspace, wanted)
+    with _held(workspace, run):
+        return _trained(workspace, wanted, run, plan), False
+
+
+def wanted_run(
+    workspace: Workspace,
+    dataset: str,
+    recipe: Recipe,
+    seed: int,
+    *,
+    start_from: str | None = None,
+    start_epoch: int = 0,
+) -> Wanted:
+    """Returns what a request for a training means; the arguments are those of `run_for`.
+
+    Raises:
+        NotFound: there is no such dataset, network, run or file of weights.
+        InvalidConfig: options do not go together, or not with the dataset.
+        Unsupported: the network is too large for this machine.
     """
     version = workspace.catalogue.datasets.get(dataset)
     _refuse_other_tasks(version)
@@ -61,26 +117,32 @@ def run_for(
         earlier = workspace.catalogue.runs.get(start_from).key
         began = {"from": earlier, "epoch": start_epoch}
         key = content_id({"key": _key(version, recipe, seed, start), **began})
-    run = None if again else workspace.catalogue.runs.find(key)
-    if run is not None and run.state == "finished" and is_whole(workspace, run):
-        return run, True
-    check_start(start, recipe, version)
-    if run is None or run.state == "finished":
-        run = workspace.catalogue.runs.create(
-            Run(
-                id="",
-                key=key,
-                operation="model.train",
-                dataset=version.ref,
-                network=recipe.network,
-                seed=seed,
-                parent=start_from,
-                created_at=now(),
-            )
+    return Wanted(version, recipe, seed, start, key, start_from, start_epoch)
+
+
+def existing_run(workspace: Workspace, wanted: Wanted) -> Run | None:
+    """Returns the newest run of what was asked for: finished and whole, or begun, or None."""
+    run = workspace.catalogue.runs.find(wanted.key)
+    lost = run is not None and run.state == "finished" and not is_whole(workspace, run)
+    return None if lost else run
+
+
+def enrol(workspace: Workspace, wanted: Wanted) -> Run:
+    """Adds a run to the catalogue; it waits for whoever trains it."""
+    run = workspace.catalogue.runs.create(
+        Run(
+            id="",
+            key=wanted.key,
+            operation="model.train",
+            dataset=wanted.version.ref,
+            network=wanted.recipe.network,
+            seed=wanted.seed,
+            parent=wanted.start_from,
+            created_at=now(),
         )
-        _set_leftover_aside(workspace.runs_folder / run.id)
-    with _held(workspace, run):
-        return _trained(workspace, version, recipe, run, start), False
+    )
+    _set_leftover_aside(workspace.runs_folder / run.id)
+    return run
 
 
 def _set_leftover_aside(folder: Path) -> None:
@@ -121,15 +183,13 @@ def _begin(workspace: Workspace, run: Run) -> None:
     runs.update(run.id, state="running")
 
 
-def _trained(
-    workspace: Workspace, version: DatasetVersion, recipe: Recipe, run: Run, start: NetworkStart
-) -> Run:
+def _trained(workspace: Workspace, wanted: Wanted, run: Run, plan: Plan) -> Run:
     from darkroom.datasets import render
     from darkroom.features import project_store
     from darkroom.training.loop import train
 
     runs = workspace.catalogue.runs
-    rendering = render(workspace, version)
+    rendering = render(workspace, wanted.version)
 
     def show(done: int, total: int, figures: Mapping[str, float]) -> None:
         workspace.report(f"training {run.id}", done=done, total=total, unit="batches", **figures)
@@ -139,13 +199,14 @@ def _trained(
         outcome = train(
             workspace.runs_folder / run.id,
             rendering=rendering,
-            recipe=_with_threads(_with_own_code(recipe), workspace),
-            start=_with_code_in(workspace.runs_folder / run.id, start),
+            recipe=own_recipe(workspace, wanted.recipe),
+            start=_with_code_in(workspace.runs_folder / run.id, wanted.start),
             seed=run.seed,
-            facts=_card_facts(workspace, version, run),
+            facts=card_facts(workspace, wanted.version, run.id),
             on_progress=show,
             should_stop=workspace.stop_requested.is_set,
-            features=project_store(workspace, recipe.network),
+            features=project_store(workspace, run.network),
+            plan=plan,
         )
     except (Cancelled, KeyboardInterrupt):
         runs.update(run.id, state="cancelled")
@@ -166,6 +227,11 @@ def _key(version: DatasetVersion, recipe: Recipe, seed: int, start: NetworkStart
         "libraries": library_versions(LIBRARIES),
     }
     return content_id(decisive)
+
+
+def own_recipe(workspace: Workspace, recipe: Recipe) -> Recipe:
+    """Returns the recipe as a run keeps it: the user's file beside it, this machine's number of threads."""
+    return _with_threads(_with_own_code(recipe), workspace)
 
 
 def _with_own_code(recipe: Recipe) -> Recipe:
@@ -192,13 +258,14 @@ def _with_threads(recipe: Recipe, workspace: Workspace) -> Recipe:
     return recipe.model_copy(update={"threads": workspace.settings.threads})
 
 
-def _card_facts(workspace: Workspace, version: DatasetVersion, run: Run) -> CardFacts:
+def card_facts(workspace: Workspace, version: DatasetVersion, run: str = "") -> CardFacts:
+    """Returns what a training is told about data and use."""
     brief = workspace.project.brief
     return CardFacts(
         task=version.task,
         labels=version.classes,
         contract=version.contract,
-        run=run.id,
+        run=run,
         dataset=version.ref,
         dataset_id=version.id,
         intended_use=brief.intended_use,
@@ -209,6 +276,7 @@ def _card_facts(workspace: Workspace, version: DatasetVersion, run: Run) -> Card
 
 
 def _metrics(outcome: TrainOutcome) -> dict[str, float]:
+    foreseen = outcome.foreseen.model_dump() if outcome.foreseen else {}
     found = {
         "epochs": outcome.epochs,
         "best_epoch": outcome.best_epoch,
@@ -216,7 +284,8 @@ def _metrics(outcome: TrainOutcome) -> dict[str, float]:
         "train.accuracy": outcome.best.train_accuracy,
         "val.loss": outcome.best.val_loss,
         "val.accuracy": outcome.best.val_accuracy,
-        "duration_s": outcome.duration_s,
+        **outcome.measured.model_dump(),
+        **{f"foreseen.{name}": value for name, value in foreseen.items()},
     }
     return {name: float(value) for name, value in found.items() if value is not None}
 

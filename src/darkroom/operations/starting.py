@@ -12,8 +12,9 @@ from darkroom.networks.table import CUSTOM
 from darkroom.networks.weights import find_weights, weights_places
 from darkroom.records import Contract, DatasetVersion
 from darkroom.settings import memory_bytes
-from darkroom.training import Recipe
-from darkroom.training.recipe import network_options
+from darkroom.training import CardFacts, Recipe
+from darkroom.training.combinations import check_accumulation
+from darkroom.training.recipe import check_fits, network_options
 from darkroom.workspace import Workspace
 
 __all__ = ["check_network", "check_start", "earlier_run", "start_of", "starting_inputs"]
@@ -120,11 +121,25 @@ def check_network(network: str, contract: Contract) -> None:
 
 
 def check_start(start: NetworkStart, recipe: Recipe, version: DatasetVersion) -> None:
-    """Builds the network once, so that what does not fit is said before there is a run.
+    """Holds recipe, machine and data against each other, so that a misfit is said before there is a run.
+
+    A network that begins with weights or comes from the user's file is built once.
 
     Raises:
+        Invalid: there is nothing to train on.
+        InvalidConfig: more batches are to make a step than there are, or as `check_fits`.
+        Unsupported: the machine has no such device, or the device not that precision.
         DarkroomError: as `NetworkStart.network`.
     """
+    from darkroom.training.device import check_precision, choose_device
+    from darkroom.training.stopwatch import batches_of
+
+    check_precision(choose_device(recipe.device), recipe.precision)
+    counts = version.counts
+    train_count, val_count = counts.get("train", 0), counts.get("val", 0)
+    facts = CardFacts(task=version.task, labels=version.classes, contract=version.contract)
+    check_fits(recipe, facts, version.contract.shape, train_count, val_count)
+    check_accumulation(recipe, batches_of(train_count, recipe.batch_size))
     if start.code is None and start.weights is None and not start.goes_on:
         return
     contract = version.contract

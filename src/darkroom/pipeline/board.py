@@ -228,7 +228,10 @@ def _sum_up(workspace: Workspace, number: int, mine: list[_Seen]) -> tuple[RowSt
     if not any(operation.stage == number for operation in operations().values()):
         return "not built", ""
     if not mine and number == TRYING:
-        return "missing", "ask it about pictures of your own: darkroom predict photo.jpg"
+        return (
+            "missing",
+            "ask it about pictures of your own, which is not recorded: darkroom predict photo.jpg",
+        )
     if not mine:
         return "missing", "no stage of darkroom.toml does this"
     for state in ("missing", "stale"):

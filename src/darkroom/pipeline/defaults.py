@@ -95,8 +95,9 @@ def choose(
     shape = guess_contract(folder)
     small = shape.width_px == SMALL_SIDE_PX
     facts = find_weights(weights, places) if weights else None
+    others: tuple[str, ...] = ()
     if facts is None and (network or not small):
-        facts = _best_weights(places, network)
+        facts, others = _best_weights(places, network)
     if facts is not None and network not in (None, facts.network):
         raise InvalidConfig(
             "init.other-network",
@@ -107,7 +108,7 @@ def choose(
             network=network,
         )
     if facts is not None:
-        return _with_weights(shape, facts)
+        return _with_weights(shape, facts, others)
     chosen = find(network) if network else None
     if small and chosen is None:
         return Choice(shape, {}, (f"Small pictures: {SMALL_NETWORK}, trained from scratch.",))
@@ -139,8 +140,10 @@ def guess_contract(folder: Path) -> Contract:
     return Contract(width_px=side_px, height_px=side_px, colour="grey" if grey else "rgb", resize=resize)
 
 
-def _best_weights(places: Sequence[Path], network: str | None) -> WeightsFacts | None:
-    """Returns the weights to begin with when nobody named any; None when there are none.
+def _best_weights(
+    places: Sequence[Path], network: str | None
+) -> tuple[WeightsFacts | None, tuple[str, ...]]:
+    """Returns the weights to begin with when nobody named any, and the names of others; None for none.
 
     MobileNetV2 1.0 when it is there; else the network with most operations among those that cost no more
     than it; else the one with fewest.
@@ -159,10 +162,11 @@ def _best_weights(places: Sequence[Path], network: str | None) -> WeightsFacts |
         flops = NETWORKS[facts.network].flops if facts.network in NETWORKS else 0
         return (flops > affordable, flops if flops > affordable else -flops)
 
-    return min(found, key=rank, default=None)
+    best = min(found, key=rank, default=None)
+    return best, tuple(facts.name for facts in found if facts is not best)
 
 
-def _with_weights(shape: Contract, facts: WeightsFacts) -> Choice:
+def _with_weights(shape: Contract, facts: WeightsFacts, others: tuple[str, ...]) -> Choice:
     side = facts.input_px
     colour = "rgb" if len(facts.normalisation.mean) == 3 else "grey"
     contract = shape.model_copy(update={"width_px": side, "height_px": side, "colour": colour})
@@ -175,6 +179,7 @@ def _with_weights(shape: Contract, facts: WeightsFacts) -> Choice:
             f"{side}×{side} px.",
             f"Only its last layer is trained, on features of {recipe['feature_views']} views of each "
             "picture that are computed once.",
+            *([f"Also at hand, for --weights: {', '.join(others)}."] if others else []),
         ),
     )
 

@@ -7,14 +7,14 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import tomlkit
 from pydantic import BaseModel
 
 from darkroom.operation import find_operation
 from darkroom.operation.docstring import as_sentence
-from darkroom.operation.vocabulary import nested_model, spoken_type
+from darkroom.operation.vocabulary import bare, nested_model, spoken_type
 from darkroom.records import Brief, StageEntry
 
 __all__ = ["project_text"]
@@ -91,7 +91,7 @@ def _model_rows(model: type[BaseModel], value: BaseModel) -> list[Row]:
 
 
 def _key(name: str, annotation: Any, value: Any, doc: str, example: Any) -> Iterator[str]:
-    yield from _comment(f"{as_sentence(doc)} ({spoken_type(annotation)})")
+    yield from _comment(f"{as_sentence(doc)} ({_type_words(annotation)})")
     if example is not None and value in (None, {}):
         yield f"# {name} = {_value(example)}"
     elif value is None:
@@ -100,8 +100,16 @@ def _key(name: str, annotation: Any, value: Any, doc: str, example: Any) -> Iter
         yield f"{name} = {_value(value)}"
 
 
+def _type_words(annotation: Any) -> str:
+    """Returns a type in words; of several tables with the keys that each takes."""
+    inner = bare(annotation)
+    parts = get_args(inner)
+    model = nested_model(parts[0]) if get_origin(inner) is tuple and parts[1:] == (Ellipsis,) else None
+    return f"{{{', '.join(model.model_fields)}}}, several" if model else spoken_type(annotation)
+
+
 def _comment(text: str) -> Iterator[str]:
-    for line in textwrap.wrap(text, 96):
+    for line in textwrap.wrap(text, 96, break_on_hyphens=False):
         yield f"# {line}"
 
 

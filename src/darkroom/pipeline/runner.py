@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from darkroom import atomic
@@ -92,7 +92,7 @@ def run_stages(
 
 def _run(
     workspace: Workspace,
-    entries: Iterable[StageEntry],
+    entries: Sequence[StageEntry],
     *,
     explain: bool,
     rehash: bool,
@@ -120,8 +120,21 @@ def _run(
             notes += [note for result in results for note in result.notes()]
             missed = max(result.exit_code for result in results)
             if missed:
-                return RunReport(stages=tuple(outcomes), missed=missed, summary=tuple(dict.fromkeys(notes)))
+                notes.append(_not_reached(entries, entry))
+                return RunReport(
+                    stages=tuple(outcomes), missed=missed, summary=tuple(filter(None, dict.fromkeys(notes)))
+                )
     return RunReport(stages=tuple(outcomes), summary=tuple(dict.fromkeys(notes)))
+
+
+def _not_reached(entries: Sequence[StageEntry], missed: StageEntry) -> str:
+    """Returns which stages did not run because one missed a limit; empty when it was the last."""
+    rest = [entry.name for entry in entries[entries.index(missed) + 1 :]]
+    if not rest:
+        return ""
+    return (
+        f"{missed.name} missed a limit, so these did not run: {', '.join(rest)}. See: darkroom brief check"
+    )
 
 
 def _perform(workspace: Workspace, plan: StagePlan) -> tuple[StageOutcome, list[Result]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from darkroom.errors import Conflict, NotFound
-from darkroom.operation import LocalPath, operation
+from darkroom.operation import FolderName, LocalPath, operation
 from darkroom.pipeline.board import Board, read_board
 from darkroom.pipeline.runner import RunReport, run_stages
 from darkroom.records import Result, Table
@@ -108,7 +108,7 @@ class QuickstartReport(Result):
 def init(
     workspace: Workspace,
     *,
-    name: str,
+    name: FolderName,
     images: LocalPath | None = None,
     format: str | None = None,
     clones: Clones = 3,
@@ -192,7 +192,7 @@ def status(workspace: Workspace) -> Board:
 
 @operation("quickstart", positional=("folder",), needs_project=False)
 def quickstart(
-    workspace: Workspace, *, folder: str = "digits-demo", clones: Clones = 3
+    workspace: Workspace, *, folder: FolderName = "digits-demo", clones: Clones = 3
 ) -> QuickstartReport:
     """Do the main job on 1,797 handwritten digits: from pictures to a proven bundle.
 

@@ -76,6 +76,8 @@ class ModelCard(Record):
     epoch: int = 0
     """Epoch whose weights these are."""
     seed: int = 0
+    trained_in: str = ""
+    """Arithmetic while training: "float32", "bfloat16", "float16"; the weights are float32."""
     dataset: str = ""
     """name@version."""
     dataset_id: str = ""

@@ -86,7 +86,14 @@ class Gate(Fact):
         elif self.more_images is not None:
             pictures = f'pictures of "{self.label}"' if self.label else "pictures"
             said = f"{self.more} more {self.split} {pictures} would settle it (an estimate)"
+            said += f", as a {'pass' if self._holds else 'fail'} if the figure stays"
         return "; ".join(part for part in (said, self.note) if part)
+
+    @property
+    def _holds(self) -> bool:
+        """Whether the figure alone, without its interval, is on the right side of the limit."""
+        assert self.value is not None
+        return self.value <= self.bound if self.at_most else self.value >= self.bound
 
     @property
     def sentence(self) -> str:

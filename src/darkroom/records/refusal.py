@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +13,9 @@ from darkroom.errors import InvalidConfig, nearest
 __all__ = ["explain", "validated"]
 
 M = TypeVar("M", bound=BaseModel)
+
+LONGEST_SHOWN = 300
+"""Letters of a refused value that a message repeats."""
 
 
 def validated(model: type[M], values: Any, *, where: str) -> M:
@@ -46,11 +51,26 @@ def _sentence(found: dict[str, Any], model: type[BaseModel]) -> str:
         meant = nearest(location[-1], siblings) or (f" Known: {', '.join(siblings)}." if siblings else "")
         return f'unknown key "{key}".{meant}'
     if found["type"] == "missing":
-        return f'"{key}" is missing.'
+        return f'"{key}" is missing.{_misspelt(location[-1], found["input"])}'
     expected = str(found["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     if not location:
         return f"{expected}."
-    return f'"{key}": expected {expected}. Received: {found["input"]!r}.'
+    return f'"{key}": expected {expected}. Received: {_shown(found["input"])}.'
+
+
+def _shown(value: Any) -> str:
+    """Returns what came, cut where it is longer than a person reads."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def _misspelt(missing: str, given: Any) -> str:
+    """Returns the key that stands there in place of the one that is missing, if one is like it."""
+    keys: list[str] = []
+    for part in (given, given.get("request")) if isinstance(given, Mapping) else ():
+        keys += map(str, part) if isinstance(part, Mapping) else ()
+    like = difflib.get_close_matches(missing, keys, n=1)
+    return f' There is "{like[0]}". Did you mean "{missing}"?' if like else ""
 
 
 def _keys_beside(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -248,7 +248,7 @@ def labels_of_json(text: str | None) -> tuple[str, ...] | None:
     """Returns the class names that a JSON list holds; None when it holds no such list."""
     try:
         found = json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, list):
         return None

@@ -51,5 +51,5 @@ class MaskNotes:
                 str(mask): [int(size), int(time), str(blob)]
                 for mask, (size, time, blob) in found["masks"].items()
             }
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {}

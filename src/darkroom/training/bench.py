@@ -56,6 +56,8 @@ class Bench:
     """Scales the loss in float16; does nothing in other precisions."""
     loss: TrainingLoss
     augmenter: Augmenter
+    arithmetic: str = "float32"
+    """What it computes in: the recipe's precision, or what "auto" came to."""
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -102,6 +104,7 @@ class Bench:
             seed=self.seed,
             created_at=now(),
             versions=library_versions(),
+            trained_in=self.arithmetic,
         )
 
     def generator(self, purpose: str, epoch: int, device: str = "cpu") -> torch.Generator:
@@ -110,9 +113,9 @@ class Bench:
 
     def precision(self) -> AbstractContextManager[object]:
         """Returns the context in which the network computes."""
-        if self.recipe.precision == "float32":
+        if self.arithmetic == "float32":
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=AUTOCAST[self.recipe.precision])
+        return torch.autocast(self.device.type, dtype=AUTOCAST[self.arithmetic])
 
 
 def prepare(
@@ -123,8 +126,20 @@ def prepare(
     device: torch.device,
     features: FeatureStore,
     start: NetworkStart,
+    *,
+    precision: str = "",
 ) -> Bench:
     """Returns everything that the epochs work with: normalisation measured, network built, pictures loaded.
+
+    Args:
+        rendering: the pictures.
+        recipe: how to train.
+        seed: decides initialisation, order and augmentation.
+        facts: what the card says.
+        device: where to train.
+        features: where features are kept.
+        start: what the network begins with.
+        precision: what "auto" came to; the recipe's when not given.
 
     Raises:
         Invalid: there is nothing to train on.
@@ -133,7 +148,9 @@ def prepare(
         Unsupported: the device cannot train in the recipe's precision.
     """
     split, val = rendering.split("train"), rendering.split("val")
+    arithmetic = precision or recipe.precision
     _check(recipe, facts, device, start, split, val)
+    check_precision(device, arithmetic)
     normalisation, mean_image = normalisation_of(
         recipe.normalisation,
         split,
@@ -160,7 +177,7 @@ def prepare(
         start=start,
         learner=learner,
         optimiser=make_optimiser(recipe, learner, device),
-        scaler=GradScaler(device.type, enabled=recipe.precision == "float16"),
+        scaler=GradScaler(device.type, enabled=arithmetic == "float16"),
         loss=TrainingLoss(recipe.loss, weights_of(recipe.loss, facts.labels, split.labels), device),
         augmenter=Augmenter(
             recipe.augment if recipe.train_layers == "all" else Augment(),
@@ -169,6 +186,7 @@ def prepare(
             device,
             mean_image,
         ),
+        arithmetic=arithmetic,
     )
 
 
@@ -189,7 +207,6 @@ def _check(
     val: RenderedSplit,
 ) -> None:
     check_combinations(recipe, facts.labels, goes_on=start.goes_on)
-    check_precision(device, recipe.precision)
     check_fits(recipe, facts, split.shape, len(split), len(val))
     check_accumulation(recipe, len(cut(torch.arange(len(split)), recipe.batch_size)))
 

@@ -22,6 +22,7 @@ from darkroom import atomic
 from darkroom.errors import Conflict, Damaged
 from darkroom.networks.saved import pack, save, unpack
 from darkroom.records import Contract, Fact, MetricPoint, ModelCard, Record
+from darkroom.training.plan import Costs, PrecisionChoice
 from darkroom.training.recipe import Recipe
 from darkroom.training.run_folder import RunFolder
 
@@ -50,6 +51,10 @@ class Progress(Record):
     """What is being trained."""
     threads: int
     """Threads on the processor, which a resumed training takes again."""
+    precision: PrecisionChoice | None = None
+    """For precision = "auto": what it came to, which a resumed training takes again."""
+    foreseen: Costs | None = None
+    """What the first batches said it would take."""
     history: tuple[MetricPoint, ...] = ()
     """Figures of all epochs so far."""
     best_epoch: int = 0
@@ -121,7 +126,6 @@ class Keeper:
             self._best = {}
         weights = self._weights()
         save(self._run.checkpoints / "last.safetensors", weights, self._card(progress.epoch))
-        self._run.flush()
         write_state(self._run.state, self._learner, self._optimiser, progress, self._scaler)
         self._saved_epoch = progress.epoch
         self._saved_at = time.perf_counter()

@@ -37,29 +37,43 @@ class LastLayer(nn.Module):
     A last layer that is not linear gets the features as they are: nothing could be folded into it.
 
     Args:
-        network: the network; its last layer is copied, and drawn anew if it is linear.
+        network: the network; its last layer is copied.
         centre: (E,) float64, mean of each feature over the training pictures.
         scale: (E,) float64, what the distance from it is multiplied by.
         dropout: share of features set to zero while training.
+        learnt: whether the last layer has learnt on plain features, and goes on from there.
     """
 
     centre: Tensor
     scale: Tensor
 
     def __init__(
-        self, network: Network, centre: np.ndarray, scale: np.ndarray, *, dropout: float = 0.0
+        self,
+        network: Network,
+        centre: np.ndarray,
+        scale: np.ndarray,
+        *,
+        dropout: float = 0.0,
+        learnt: bool = False,
     ) -> None:
         super().__init__()
         self.head = copy.deepcopy(network.head)
         self.dropout = dropout
         linear = isinstance(self.head, nn.Linear)
-        if linear:
-            self.head.reset_parameters()  # timm draws it ten times larger; that takes long to unlearn
         device = network.device
         self.register_buffer(
             "centre", torch.from_numpy(centre if linear else np.zeros_like(centre)).to(device)
         )
         self.register_buffer("scale", torch.from_numpy(scale if linear else np.ones_like(scale)).to(device))
+        if learnt and isinstance(self.head, nn.Linear):
+            self._take_in(self.head)
+
+    def _take_in(self, head: nn.Linear) -> None:
+        """Turns weights for plain features into weights for centred and scaled ones; undoes `weights`."""
+        with torch.no_grad():
+            if head.bias is not None:
+                head.bias += (head.weight.double() @ self.centre).float()
+            head.weight.copy_((head.weight.double() / self.scale).float())
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns the logits (N, classes) of features (N, E)."""
@@ -113,6 +127,11 @@ class FeatureRows:
     def __len__(self) -> int:
         return len(self._tables[0])
 
+    @property
+    def size(self) -> int:
+        """Numbers in one vector."""
+        return self._tables[0].size
+
     def begin_epoch(self, epoch: int) -> None:
         """Moves each picture on to its next view; over as many epochs as there are views it shows all."""
         self._view = (self._first + epoch) % len(self._tables)
@@ -164,7 +183,11 @@ def lay_out(
     tables = [store.of(train, embedder) for embedder in (plain, *changed)]
     rows = FeatureRows(tables, np.asarray(train.labels), network.device, seed=seed)
     val_rows = FeatureRows([store.of(val, plain)], np.asarray(val.labels), network.device)
-    return rows, val_rows, LastLayer(network, *_centre_and_scale(tables[0]), dropout=recipe.dropout)
+    return (
+        rows,
+        val_rows,
+        LastLayer(network, *_centre_and_scale(tables[0]), dropout=recipe.dropout, learnt=start.keeps_head),
+    )
 
 
 def feature_network(

@@ -17,25 +17,20 @@ from darkroom.records import MetricPoint
 from darkroom.training import checkpoint
 from darkroom.training.bench import Bench, prepare
 from darkroom.training.checkpoint import Identity, Keeper, Progress
-from darkroom.training.device import (
-    choose_device,
-    default_threads,
-    derive_seed,
-    device_name,
-    reproducible,
-)
+from darkroom.training.costs import Pace, measured
+from darkroom.training.device import choose_device, default_threads, device_name, reproducible
+from darkroom.training.epoch import train_epoch, validate
+from darkroom.training.memory import forget_peak
 from darkroom.training.outcome import CardFacts, TrainOutcome
 from darkroom.training.pixels import Rendering
+from darkroom.training.plan import Plan
+from darkroom.training.precision import choose_precision
 from darkroom.training.recipe import Recipe
-from darkroom.training.reporter import OnProgress, Reporter, ShouldStop, not_finite
+from darkroom.training.reporter import OnProgress, Reporter, ShouldStop
 from darkroom.training.run_folder import RunFolder
-from darkroom.training.schedule import learning_rate
 from darkroom.training.selection import advance, is_done
-from darkroom.training.tally import Tally
 
 __all__ = ["train"]
-
-VALIDATION_BATCH = 512
 
 
 def train(
@@ -49,6 +44,7 @@ def train(
     should_stop: ShouldStop | None = None,
     features: FeatureStore | None = None,
     start: NetworkStart = NetworkStart(),  # noqa: B008
+    plan: Plan = Plan(),  # noqa: B008
 ) -> TrainOutcome:
     """Trains a network, or goes on with a training that was stopped.
 
@@ -63,6 +59,7 @@ def train(
         features: where the features are kept that the last layer is trained on; in the run's folder when
             not given.
         start: what the network begins with: pretrained weights, the user's file.
+        plan: what the clones of a series have in common where the recipe leaves it open.
 
     Raises:
         Invalid: there is nothing to train on, or the loss is no longer a number.
@@ -74,22 +71,32 @@ def train(
         Cancelled: `should_stop` said so.
     """
     run = RunFolder(folder)
-    progress = _read_progress(run, recipe, seed, facts)
-    device = choose_device(recipe.device)
+    progress = _read_progress(run, recipe, seed, facts, plan)
+    device, store = choose_device(recipe.device), features or FeatureStore(folder / "features")
     with run, reproducible(device, progress.threads):
-        bench = prepare(
-            rendering, recipe, seed, facts, device, features or FeatureStore(folder / "features"), start
-        )
+        forget_peak(device)
+        if recipe.precision == "auto" and progress.precision is None:
+            chosen = choose_precision(
+                rendering, recipe, seed, facts, device, start, should_stop=should_stop
+            )
+            progress = progress.model_copy(update={"precision": chosen})
+        precision = progress.precision.precision if progress.precision else ""
+        bench = prepare(rendering, recipe, seed, facts, device, store, start, precision=precision)
         if progress.epoch:
             checkpoint.restore(run.state, bench.learner, bench.optimiser, bench.scaler)
         resumed_from = progress.epoch
-        reporter = Reporter(recipe, bench.total_steps, on_progress, should_stop)
+        pace = None if resumed_from else Pace(bench)
+        reporter = Reporter(
+            recipe, bench.total_steps, on_progress, should_stop, pace.batch if pace else None
+        )
         keeper = Keeper(
             run, bench.learner, bench.weights, bench.optimiser, bench.scaler, bench.card, resumed_from
         )
-        _begin(run, bench, progress)
+        _begin(run, bench, progress, plan)
         while not is_done(progress, recipe):
             point = _epoch(bench, progress.epoch + 1, reporter)
+            if pace is not None and progress.epoch == 0:
+                progress = _foreseen(run, progress, pace)
             progress = advance(progress, point, recipe)
             run.log(point)
             reporter.epoch(point)
@@ -100,9 +107,9 @@ def train(
 
 def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:
     began = time.perf_counter()
-    train_loss, train_accuracy = _train_epoch(bench, epoch, reporter)
+    train_loss, train_accuracy = train_epoch(bench, epoch, reporter)
     trained = time.perf_counter()
-    val_loss, val_accuracy = _validate(bench, epoch)
+    val_loss, val_accuracy = validate(bench, epoch)
     return MetricPoint(
         epoch=epoch,
         step=epoch * bench.steps_per_epoch,
@@ -116,56 +123,15 @@ def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:
     )
 
 
-def _train_epoch(bench: Bench, epoch: int, reporter: Reporter) -> tuple[float, float]:
-    """Returns mean cross-entropy and accuracy over the epoch, each batch as the weights then were."""
-    network, optimiser, scaler = bench.learner.train(), bench.optimiser, bench.scaler
-    bench.begin_epoch(epoch)
-    order = torch.randperm(len(bench.train), generator=bench.generator("order", epoch)).to(bench.device)
-    draws = bench.augmenter.draw(len(order), bench.generator("augmentation", epoch))
-    noise = bench.generator("noise", epoch, bench.device.type)
-    torch.manual_seed(derive_seed(bench.seed, "dropout", epoch))
-    tally = Tally(bench.device)
-    step, done = (epoch - 1) * bench.steps_per_epoch, 0
-    for group in bench.groups(order):
-        _set_learning_rate(bench, step)
-        step += 1
-        for chosen, share in zip(group, bench.shares(group), strict=True):
-            x, labels = bench.train.batch(chosen)
-            x = bench.augmenter.apply(x, draws.part(done, done + len(chosen)), noise)
-            with bench.precision():
-                logits = network(x)
-                loss = bench.loss(logits, labels)
-            scaler.scale(loss if share is None else loss * share).backward()
-            tally.add(logits, labels)
-            done += len(chosen)
-            reporter.batch(epoch, step, loss)
-        scaler.step(optimiser)
-        scaler.update()
-        optimiser.zero_grad()
-    return _result(tally, bench.recipe, f"epoch {epoch}")
+def _foreseen(run: RunFolder, progress: Progress, pace: Pace) -> Progress:
+    """Returns the progress with what the first batches foresee, and says it in the run's events."""
+    pace.settle()
+    if pace.foreseen is not None:
+        run.event("foreseen", **pace.foreseen.model_dump())
+    return progress.model_copy(update={"foreseen": pace.foreseen})
 
 
-def _validate(bench: Bench, epoch: int) -> tuple[float | None, float | None]:
-    """Returns mean cross-entropy and accuracy over the validation split; None when it is empty."""
-    if len(bench.val) == 0:
-        return None, None
-    network, tally = bench.learner.eval(), Tally(bench.device)
-    with torch.inference_mode():
-        for chosen in torch.arange(len(bench.val), device=bench.device).split(VALIDATION_BATCH):
-            x, labels = bench.val.batch(chosen)
-            with bench.precision():
-                tally.add(network(x), labels)
-        return _result(tally, bench.recipe, f"validation after epoch {epoch}")
-
-
-def _result(tally: Tally, recipe: Recipe, where: str) -> tuple[float, float]:
-    try:
-        return tally.result()
-    except ArithmeticError as error:
-        raise not_finite(recipe, f"{where}, batch {error}") from error
-
-
-def _read_progress(run: RunFolder, recipe: Recipe, seed: int, facts: CardFacts) -> Progress:
+def _read_progress(run: RunFolder, recipe: Recipe, seed: int, facts: CardFacts, plan: Plan) -> Progress:
     identity = Identity(
         recipe=recipe,
         seed=seed,
@@ -175,18 +141,25 @@ def _read_progress(run: RunFolder, recipe: Recipe, seed: int, facts: CardFacts) 
     )
     saved = checkpoint.read_progress(run.state)
     if saved is None:
-        return Progress(identity=identity, threads=recipe.threads or default_threads())
+        threads = recipe.threads or (plan.clones.threads if plan.clones else 0) or default_threads()
+        precision = plan.precision if recipe.precision == "auto" else None
+        return Progress(identity=identity, threads=threads, precision=precision)
     checkpoint.check_same(saved, identity)
     return saved.model_copy(update={"threads": recipe.threads or saved.threads})
 
 
-def _begin(run: RunFolder, bench: Bench, progress: Progress) -> None:
-    machine = {
+def _begin(run: RunFolder, bench: Bench, progress: Progress, plan: Plan) -> None:
+    machine: dict[str, object] = {
         "device": bench.device.type,
         "device_name": device_name(bench.device),
         "threads": progress.threads,
         "torch": torch.__version__,
+        "precision": bench.arithmetic,
     }
+    if progress.precision is not None:
+        machine["precision_choice"] = progress.precision.model_dump()
+    if plan.clones is not None:
+        machine["clones"] = plan.clones.model_dump()
     about = {"dataset": bench.facts.dataset, "dataset_id": bench.facts.dataset_id, "seed": bench.seed}
     run.begin(bench.recipe, about=about, machine=machine, history=progress.history)
     run.write_preview(bench.sheet)
@@ -195,7 +168,14 @@ def _begin(run: RunFolder, bench: Bench, progress: Progress) -> None:
 def _finish(run: RunFolder, bench: Bench, progress: Progress, resumed_from: int) -> TrainOutcome:
     run.write_card(bench.card(progress.best_epoch))
     stopped_early = progress.epoch < bench.recipe.epochs
-    run.event("finished", epoch=progress.epoch, best_epoch=progress.best_epoch, early=stopped_early)
+    costs = measured(bench, run.path, sum(point.duration_s for point in progress.history))
+    run.event(
+        "finished",
+        epoch=progress.epoch,
+        best_epoch=progress.best_epoch,
+        early=stopped_early,
+        **costs.model_dump(),
+    )
     return TrainOutcome(
         epochs=progress.epoch,
         best_epoch=progress.best_epoch,
@@ -206,18 +186,7 @@ def _finish(run: RunFolder, bench: Bench, progress: Progress, resumed_from: int)
         weights="checkpoints/best.safetensors",
         device=bench.device.type,
         threads=progress.threads,
-        duration_s=sum(point.duration_s for point in progress.history),
+        duration_s=costs.duration_s,
+        measured=costs,
+        foreseen=progress.foreseen,
     )
-
-
-def _set_learning_rate(bench: Bench, step: int) -> None:
-    recipe = bench.recipe
-    rate = learning_rate(
-        recipe.schedule,
-        recipe.learning_rate,
-        step=step,
-        steps_per_epoch=bench.steps_per_epoch,
-        total_steps=bench.total_steps,
-    )
-    for group in bench.optimiser.param_groups:
-        group["lr"] = rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from darkroom.records import Contract, Fact, MetricPoint, Task
+from darkroom.training.plan import Costs
 
 __all__ = ["CardFacts", "TrainOutcome"]
 
@@ -50,3 +51,7 @@ class TrainOutcome(Fact):
     threads: int
     duration_s: float
     """Wall time of all epochs, over all calls."""
+    measured: Costs
+    """What it took: time over all calls, memory of this one, disk as it now is."""
+    foreseen: Costs | None = None
+    """What its first batches said that all epochs would take."""

@@ -32,7 +32,9 @@ class Reporter:
         total_steps: int,
         on_progress: OnProgress | None,
         should_stop: ShouldStop | None,
+        on_batch: Callable[[], None] | None = None,
     ) -> None:
+        self._note_batch = on_batch
         self._recipe, self._total_steps = recipe, total_steps
         self._tell = on_progress or (lambda done, total, figures: None)
         self._asked_to_stop = should_stop or (lambda: False)
@@ -53,6 +55,8 @@ class Reporter:
                 epoch=epoch,
                 epochs=self._recipe.epochs,
             )
+        if self._note_batch is not None:
+            self._note_batch()
         moment = time.perf_counter()
         if moment - self._told_at >= REPORT_EVERY_S:
             self._told_at = moment

@@ -23,18 +23,18 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import tomlkit
 from PIL import Image as PillowImage
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from tomlkit.items import InlineTable, Table
 
 from darkroom import atomic
-from darkroom.errors import Cancelled, MissingExtra, StorageFailed
+from darkroom.errors import Cancelled, Damaged, StorageFailed
 from darkroom.records import MetricPoint, ModelCard, now
 from darkroom.settings import available_cores
+from darkroom.training.curves import Curves
 from darkroom.training.recipe import Recipe
 
 __all__ = ["RunFolder", "library_versions", "read_metrics"]
@@ -53,7 +53,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.state = path / "resume.safetensors"
-        self._curves: Any = None
+        self._curves: Curves | None = None
 
     def __enter__(self) -> RunFolder:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,6 @@ class RunFolder:
     ) -> None:
         if self._curves is None:
             return
-        self._curves.close()
         if error is not None:
             stopped = isinstance(error, Cancelled | KeyboardInterrupt)
             with suppress(StorageFailed):  # a full disk must not hide what went wrong first
@@ -95,7 +94,7 @@ class RunFolder:
         atomic.write_text(self.path / "environment.json", _json(_environment(machine)))
         atomic.write_text(self.path / "metrics.jsonl", "".join(_line(point) for point in kept))
         _cut_to_whole_lines(self.path / "events.jsonl")
-        self._curves = _open_curves(self.path / "tensorboard", purge_step=len(kept) + 1)
+        self._curves = Curves(self.path / "tensorboard", purge_step=len(kept) + 1)
         self.event("resumed" if kept else "started", epoch=len(kept), **machine)
 
     def _clear(self) -> None:
@@ -106,16 +105,12 @@ class RunFolder:
     def log(self, point: MetricPoint) -> None:
         """Adds the figures of one epoch to metrics.jsonl and to TensorBoard's curves."""
         _append(self.path / "metrics.jsonl", _line(point))
-        for name, value in _curves_of(point).items():
-            self._curves.add_scalar(name, value, point.epoch)
+        if self._curves is not None:
+            self._curves.add(point.epoch, _curves_of(point))
 
     def event(self, name: str, **facts: object) -> None:
         """Adds a line to events.jsonl."""
         _append(self.path / "events.jsonl", _json_line({"at": now().isoformat(), "event": name, **facts}))
-
-    def flush(self) -> None:
-        """Hands TensorBoard's curves to the disk."""
-        self._curves.flush()
 
     def write_preview(self, sheet: np.ndarray) -> None:
         """Writes a contact sheet (H, W, C) uint8 as augmentation.png."""
@@ -129,12 +124,23 @@ class RunFolder:
 
 
 def read_metrics(path: Path) -> tuple[MetricPoint, ...]:
-    """Reads the figures of a run's epochs; a line that is still being written is left out."""
+    """Reads the figures of a run's epochs; a line that is still being written is left out.
+
+    Raises:
+        Damaged: a line is not what was written.
+    """
     file = path / "metrics.jsonl"
-    if not file.exists():
+    if not file.is_file():
         return ()
-    whole = [line for line in file.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    return tuple(MetricPoint.model_validate_json(line) for line in whole)
+    try:
+        return tuple(MetricPoint.model_validate_json(line) for line in file.read_bytes().split(b"\n")[:-1])
+    except ValidationError:
+        raise Damaged(
+            "training.metrics-damaged",
+            "{path} holds a line that is not what was written.",
+            do="Train it again: darkroom model train --again …; or delete that line.",
+            path=file,
+        ) from None
 
 
 @cache
@@ -186,18 +192,6 @@ def _inline(values: Mapping[str, object]) -> InlineTable:
     table = tomlkit.inline_table()
     table.update(values)
     return table
-
-
-def _open_curves(path: Path, *, purge_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingExtra(
-            "training.tensorboard-missing",
-            "Training writes curves for TensorBoard, and the package tensorboard is not installed.",
-            do="Run: pip install 'darkroom[train]'",
-        ) from error
-    return SummaryWriter(str(path), purge_step=purge_step)
 
 
 def _curves_of(point: MetricPoint) -> dict[str, float]:
