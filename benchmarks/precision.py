@@ -1,6 +1,6 @@
 """float32 against bfloat16: is the accuracy the same, and which is faster?
 
-    python benchmarks/precision.py [--data DIR] [--epochs 10] [--seeds 5] [--only lenet5] [--json]
+    python benchmarks/precision.py [--mnist DIR] [--epochs 10] [--seeds 5] [--only lenet5] [--json]
 
 Each network is trained with the same seeds in float32 and in bfloat16, in turn, and asked about the same
 test pictures. Compared are the answers, picture by picture and seed by seed: the interval of the
@@ -9,6 +9,7 @@ pictures. The ratio of speeds is that of the medians over epochs, the two precis
 """
 
 import argparse
+import gzip
 import json
 import statistics
 import sys
@@ -17,17 +18,20 @@ from pathlib import Path
 
 import numpy as np
 
-import darkroom
-from darkroom.datasets import render
-from darkroom.evaluation import load_predictions
-from darkroom.operation import find_operation
+from darkroom.networks.image_model import ImageModel
+from darkroom.networks.predictor import predict_with_embedding
+from darkroom.networks.saved import load
+from darkroom.records import Contract
 from darkroom.statistics import paired_difference, spread
+from darkroom.training import CardFacts, Recipe
+from darkroom.training.loop import train
 from darkroom.training.run_folder import read_metrics
 
-RECIPES = {
-    "lenet5": {"contract": {"width_px": 28, "height_px": 28, "colour": "grey"}, "learning_rate": 0.002},
-    "mobilenetv2_035": {"contract": {"width_px": 32, "height_px": 32}, "learning_rate": 0.002},
-}
+NETWORKS = ("lenet5", "mobilenetv2_035")
+TRAIN, TEST, BATCH = 6000, 5000, 256
+FACTS = CardFacts(
+    labels=tuple("0123456789"), contract=Contract(width_px=32, height_px=32, colour="grey"), dataset="mnist"
+)
 PRECISIONS = ("float32", "bfloat16")
 MOST_LOST = 0.005
 """bfloat16 is good enough where the interval of its difference stays above minus this."""
@@ -36,7 +40,7 @@ MOST_LOST = 0.005
 def main() -> int:
     options = _options()
     held = True
-    for network in RECIPES:
+    for network in NETWORKS:
         if options.only in ("", network):
             with tempfile.TemporaryDirectory() as folder:
                 for line in _measure(Path(folder), network, options):
@@ -46,9 +50,9 @@ def main() -> int:
 
 
 def _options():
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist-png"
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=beside, help="folder of class folders of pictures")
+    parser.add_argument("--mnist", type=Path, default=beside, help="folder with MNIST's idx.gz files")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="", help="one network")
@@ -57,29 +61,57 @@ def _options():
 
 
 def _measure(folder, network, options):
-    chosen = RECIPES[network]
-    (folder / "darkroom.toml").write_text('[project]\nname = "precision"\n', encoding="utf-8")
-    with darkroom.open(folder) as project:
-        workspace = project.workspace
-        _call(workspace, "source.add", folder=str(options.data.resolve()))
-        frozen = _call(workspace, "dataset.freeze", dataset="pictures", contract=chosen["contract"])
-        dataset = workspace.catalogue.datasets.list()[0].ref
-        render(workspace, workspace.catalogue.datasets.get(dataset))
-        right, speeds = {name: [] for name in PRECISIONS}, {name: [] for name in PRECISIONS}
-        for seed in range(options.seeds):
-            for precision in PRECISIONS if seed % 2 == 0 else PRECISIONS[::-1]:
-                recipe = {"network": network, "epochs": options.epochs, "precision": precision,
-                          "learning_rate": chosen["learning_rate"], "device": "cpu"}  # fmt: skip
-                run = _call(workspace, "model.train", dataset=dataset, recipe=recipe, seed=seed).run
-                _call(workspace, "model.evaluate", runs=(run,), split="test")
-                path = workspace.runs_folder / run
-                found = load_predictions(path, "test")
-                right[precision].append(found.answers == found.labels)
-                speeds[precision] += [point.images_per_second for point in read_metrics(path)[1:]]
-    yield from _lines(network, right, speeds, options, frozen)
+    known, asked = (
+        _mnist(options.mnist, part, count) for part, count in (("train", TRAIN), ("t10k", TEST))
+    )
+    rendering = _Rendering(known, asked)
+    right, speeds = {name: [] for name in PRECISIONS}, {name: [] for name in PRECISIONS}
+    for seed in range(options.seeds):
+        for precision in PRECISIONS if seed % 2 == 0 else PRECISIONS[::-1]:
+            recipe = Recipe(network=network, epochs=options.epochs, precision=precision, device="cpu")
+            run = folder / f"{precision}-{seed}"
+            train(run, rendering=rendering, recipe=recipe, seed=seed, facts=FACTS)
+            right[precision].append(_answers(run, asked[0]) == asked[1])
+            speeds[precision] += [point.images_per_second for point in read_metrics(run)[1:]]
+    yield from _lines(network, right, speeds, options)
 
 
-def _lines(network, right, speeds, options, frozen):
+def _answers(run, images):
+    network, card = load(run / "checkpoints" / "last.safetensors")
+    batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+    return predict_with_embedding(ImageModel.of(network, card), batches)[0].argmax(axis=1)
+
+
+def _mnist(folder, part, count):
+    """Returns pictures (N, 32, 32, 1) uint8 with a black border of two pixels, and labels (N,)."""
+    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)[:count]
+    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)[:count].astype(np.int64)
+    return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))), labels
+
+
+class _Split:
+    def __init__(self, images, labels):
+        self.images, self.labels, self.shape = images, labels, images.shape[1:]
+        self.image_ids = [str(index) for index in range(len(images))]
+
+    def __len__(self):
+        return len(self.images)
+
+    def gather(self, indices, out=None):
+        return np.take(self.images, indices, axis=0, out=out, mode="clip")
+
+
+class _Rendering:
+    def __init__(self, known, asked):
+        self.splits = {"train": _Split(*known), "val": _Split(asked[0][:0], asked[1][:0])}
+
+    def split(self, name):
+        return self.splits[name]
+
+
+def _lines(network, right, speeds, options):
     usual, other = (np.array(right[name], float) for name in PRECISIONS)  # (seeds, pictures)
     by_seed = spread((other - usual).mean(axis=1).tolist())
     by_picture = paired_difference(other.mean(axis=0), usual.mean(axis=0), draws=10_000)
@@ -100,11 +132,6 @@ def _lines(network, right, speeds, options, frozen):
     )
     ratio = statistics.median(speeds["bfloat16"]) / statistics.median(speeds["float32"])
     yield _line(network, "speed_ratio", ratio, **about)
-
-
-def _call(workspace, name, **values):
-    operation = find_operation(name)
-    return operation.call(workspace, operation.validate(values))
 
 
 def _ends(low, high):

@@ -1,4 +1,4 @@
-"""Every option of every quick command with nonsense in it: an answer or an error in words, never a defect."""
+"""Every option of every command with nonsense in it: an answer or an error in words, never a defect."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tests.datasets.projects import scanned
 LEFT_OUT = {"serve", "quickstart", "job.wait"}
 """They wait, or work for minutes."""
 
-NONSENSE = ("", "\0", "nan", "-1", "9" * 30, "a" * 5000)
+NONSENSE = ("\0", "nan", "9" * 30, "a" * 5000)
 MORE_NONSENSE = (
-    " ", "inf", "1e400", "😀", "\u202eabc", "a" * 300, "../../../etc/passwd", "/", "/dev/null", "~nobody/x",
+    "", "-1", " ", "inf", "1e400", "😀", "\u202eabc", "a" * 300,
+    "../../../etc/passwd", "/", "/dev/null", "~nobody/x",
     "a\nb", "{}", "[]", '{"a":1}', "null", "none", "a=b", "=", ",", "@prepare", "--", "r-999", "r-01",
     "digits@99", "*", "%s {x}", "{0}", "'; DROP TABLE images;--", "2026-13-45", "[", "\\", "\udcff",
 )  # fmt: skip
@@ -31,7 +32,7 @@ def place(tmp_path: Path) -> Path:
 
 def test_no_option_of_a_quick_command_breaks_on_nonsense(place: Path) -> None:
     quick = [one for one in operations().values() if not one.slow and one.name not in LEFT_OUT]
-    assert sum(try_all(place, one, NONSENSE) for one in quick) > 200
+    assert sum(try_all(place, one, NONSENSE) for one in quick) > 130
 
 
 @pytest.mark.slow

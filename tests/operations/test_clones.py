@@ -84,7 +84,7 @@ def _stop_when_all_train(workspace: Workspace) -> None:
 @pytest.mark.slow
 def test_a_cancelled_job_lets_each_clone_keep_its_epochs_and_resumes(tmp_path: Path) -> None:
     workspace = digits_project(tmp_path, workers=1)
-    request = {"dataset": DATASET, "recipe": {**QUICK, "epochs": 30}, "times": 2, "side_by_side": "yes"}
+    request = {"dataset": DATASET, "recipe": {**QUICK, "epochs": 150}, "times": 2, "side_by_side": "yes"}
     with workspace, JobRunner(workspace) as runner:
         made = runner.submit("model.clone", request)
         job = until_state(workspace, made.id, "running")
@@ -107,7 +107,7 @@ def test_a_cancelled_job_lets_each_clone_keep_its_epochs_and_resumes(tmp_path: P
             resumed = [one for one in events if one["event"] == "resumed"]
             assert len(resumed) == 1
             assert 0 < resumed[0]["epoch"] <= epochs
-            assert len(read_metrics(workspace.runs_folder / run)) == 30
+            assert len(read_metrics(workspace.runs_folder / run)) == 150
 
 
 @pytest.mark.slow

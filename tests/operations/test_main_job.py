@@ -279,5 +279,5 @@ def test_init_names_the_classes_or_says_that_there_are_none(tmp_path, monkeypatc
     assert "3 classes: digit 0, digit 1, digit 2." in said
     assert "Next: cd 'my shoes' && darkroom run" in said
     assert main(["init", "b", "--images", "flat"]) == 0
-    assert "the folder names none" in capsys.readouterr().out
+    assert "No picture has a label yet" in capsys.readouterr().out
     assert main(["init", "c", "--images", "three", "--clones", "0"]) == 2

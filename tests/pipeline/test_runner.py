@@ -168,6 +168,13 @@ def test_until_ends_after_a_stage(tmp_path, ran):
         assert states(run_stages(workspace, until="a")) == [("a", "done")]
 
 
+def test_a_misspelt_stage_is_refused_with_the_nearest_name(tmp_path, ran):
+    stages = COUNT.replace('name = "a"', 'name = "train"')
+    with project(tmp_path, stages) as workspace, pytest.raises(InvalidConfig, match='Did you mean "train"'):
+        run_stages(workspace, until="trian")
+    assert ran == []
+
+
 @pytest.mark.parametrize(
     ("stages", "error", "said"),
     [

@@ -1,4 +1,4 @@
-"""precision = "auto": chosen by capability and by timing, kept with the run, taken again by a resumed one."""
+"""precision = "auto": chosen by capability and timing, kept with the run, taken again when resumed."""
 
 from __future__ import annotations
 

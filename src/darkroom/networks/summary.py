@@ -87,5 +87,5 @@ def _own(layer: nn.Module) -> list[nn.Parameter]:
 
 
 def _works(layer: nn.Module) -> bool:
-    """Returns whether a module is a layer to show: it holds weights, or it is a leaf that changes values."""
+    """Returns whether a module is shown: it holds weights, or it is a leaf that changes values."""
     return bool(_own(layer)) or not (list(layer.children()) or isinstance(layer, nn.Identity | nn.Dropout))

@@ -79,7 +79,7 @@ class WeightsReport(Result):
 
 
 def _blocks(layers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """Returns layers summed up by numbered block or first part of the body: name, count, output, parameters."""
+    """Returns layers summed up by numbered block or part of the body: name, count, output, parameters."""
     blocks: dict[str, list[tuple[str, ...]]] = {}
     for row in layers:
         parts = row[0].split(".")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from darkroom import atomic
-from darkroom.errors import Cancelled, InvalidConfig
+from darkroom.errors import Cancelled, InvalidConfig, nearest
 from darkroom.operation import put
 from darkroom.operation.table import find_operation
 from darkroom.pipeline.lock import project_lock
@@ -188,8 +188,9 @@ def _chosen(workspace: Workspace, again: tuple[str, ...], until: str | None) -> 
         if name not in names:
             raise InvalidConfig(
                 "run.no-such-stage",
-                'No stage "{name}" in darkroom.toml. Stages: {names}.',
+                'No stage "{name}" in darkroom.toml.{nearest} Stages: {names}.',
                 name=name,
+                nearest=nearest(name, names),
                 names=", ".join(names) or "none",
             )
     return entries[: names.index(until) + 1] if until else entries
