@@ -16,10 +16,8 @@ LEFT_OUT = {"serve", "quickstart", "job.wait"}
 
 NONSENSE = ("\0", "nan", "9" * 30, "a" * 5000)
 MORE_NONSENSE = (
-    "", "-1", " ", "inf", "1e400", "😀", "\u202eabc", "a" * 300,
-    "../../../etc/passwd", "/", "/dev/null", "~nobody/x",
-    "a\nb", "{}", "[]", '{"a":1}', "null", "none", "a=b", "=", ",", "@prepare", "--", "r-999", "r-01",
-    "digits@99", "*", "%s {x}", "{0}", "'; DROP TABLE images;--", "2026-13-45", "[", "\\", "\udcff",
+    "", "-1", "1e400", "\u202eabc", "a" * 300, "../../../etc/passwd", "/dev/null", "~nobody/x", "a\nb",
+    '{"a":1}', "@prepare", "r-01", "digits@99", "%s {x}", "{0}", "\udcff",
 )  # fmt: skip
 
 
@@ -31,15 +29,19 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_no_option_of_a_quick_command_breaks_on_nonsense(place: Path) -> None:
-    quick = [one for one in operations().values() if not one.slow and one.name not in LEFT_OUT]
-    assert sum(try_all(place, one, NONSENSE) for one in quick) > 130
+    assert sum(try_all(place, one, NONSENSE) for one in commands(slow=False)) > 130
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_no_option_of_any_command_breaks_on_much_nonsense(place: Path) -> None:
-    every = [one for one in operations().values() if one.name not in LEFT_OUT]
-    assert sum(try_all(place, one, (*NONSENSE, *MORE_NONSENSE)) for one in every) > 2000
+    tried = sum(try_all(place, one, MORE_NONSENSE) for one in commands(slow=False))
+    tried += sum(try_all(place, one, NONSENSE) for one in commands(slow=True))
+    assert tried > 600
+
+
+def commands(*, slow: bool) -> list[Operation]:
+    return [one for one in operations().values() if one.slow == slow and one.name not in LEFT_OUT]
 
 
 def try_all(place: Path, operation: Operation, nonsense: tuple[str, ...]) -> int:
@@ -47,7 +49,7 @@ def try_all(place: Path, operation: Operation, nonsense: tuple[str, ...]) -> int
     found = list(options(operation))
     tried = 0
     for option in found:
-        for value in () if option.is_switch else nonsense:
+        for value in () if option.is_switch or "." in option.path else nonsense:
             words = [f"{other.flag}={meant(other)}" for other in found if other.path != option.path]
             words = [word for word in words if not word.endswith("=")]
             said = darkroom(place, *operation.name.split("."), *words, f"{option.flag}={value}", "--json")

@@ -68,7 +68,8 @@ def _catalogue_state(workspace: Workspace, *, sources: tuple[str, ...], **_: Any
         "pictures": str(count),
         "picture ids": digest,
         "annotations": str(catalogue.annotations.last_sequence()),
-    } | forgotten_content(workspace)
+        **forgotten_content(workspace),
+    }
 
 
 @operation("dataset.freeze", slow=True, stage=4, inputs=_catalogue_state, libraries=("pillow",))

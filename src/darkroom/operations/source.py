@@ -96,8 +96,7 @@ def _listing(workspace: Workspace, *, folder: Path, **_: Any) -> Mapping[str, st
     from darkroom.sources import listing_digest
 
     refuse_own_folder(workspace.root, folder)
-    files = {"files": listing_digest(_existing(folder))}
-    return files | forgotten_content(workspace)
+    return {"files": listing_digest(_existing(folder)), **forgotten_content(workspace)}
 
 
 @operation(

@@ -130,16 +130,7 @@ def prepare(
     precision: str = "",
 ) -> Bench:
     """Returns everything that the epochs work with: normalisation measured, network built, pictures loaded.
-
-    Args:
-        rendering: the pictures.
-        recipe: how to train.
-        seed: decides initialisation, order and augmentation.
-        facts: what the card says.
-        device: where to train.
-        features: where features are kept.
-        start: what the network begins with.
-        precision: what "auto" came to; the recipe's when not given.
+    `precision` is what "auto" came to; the recipe's when it is not given.
 
     Raises:
         Invalid: there is nothing to train on.
@@ -149,8 +140,7 @@ def prepare(
     """
     split, val = rendering.split("train"), rendering.split("val")
     arithmetic = precision or recipe.precision
-    _check(recipe, facts, device, start, split, val)
-    check_precision(device, arithmetic)
+    _check(recipe, arithmetic, facts, device, start, split, val)
     normalisation, mean_image = normalisation_of(
         recipe.normalisation,
         split,
@@ -200,12 +190,14 @@ def cut(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
 
 def _check(
     recipe: Recipe,
+    arithmetic: str,
     facts: CardFacts,
     device: torch.device,
     start: NetworkStart,
     split: RenderedSplit,
     val: RenderedSplit,
 ) -> None:
+    check_precision(device, arithmetic)
     check_combinations(recipe, facts.labels, goes_on=start.goes_on)
     check_fits(recipe, facts, split.shape, len(split), len(val))
     check_accumulation(recipe, len(cut(torch.arange(len(split)), recipe.batch_size)))

@@ -72,7 +72,7 @@ class LastLayer(nn.Module):
         """Turns weights for plain features into weights for centred and scaled ones; undoes `weights`."""
         with torch.no_grad():
             if head.bias is not None:
-                head.bias += (head.weight.double() @ self.centre).float()
+                head.bias.add_((head.weight.double() @ self.centre).float())
             head.weight.copy_((head.weight.double() / self.scale).float())
 
     def forward(self, features: Tensor) -> Tensor:

@@ -82,27 +82,37 @@ def train(
             progress = progress.model_copy(update={"precision": chosen})
         precision = progress.precision.precision if progress.precision else ""
         bench = prepare(rendering, recipe, seed, facts, device, store, start, precision=precision)
-        if progress.epoch:
-            checkpoint.restore(run.state, bench.learner, bench.optimiser, bench.scaler)
-        resumed_from = progress.epoch
-        pace = None if resumed_from else Pace(bench)
-        reporter = Reporter(
-            recipe, bench.total_steps, on_progress, should_stop, pace.batch if pace else None
-        )
-        keeper = Keeper(
-            run, bench.learner, bench.weights, bench.optimiser, bench.scaler, bench.card, resumed_from
-        )
-        _begin(run, bench, progress, plan)
-        while not is_done(progress, recipe):
-            point = _epoch(bench, progress.epoch + 1, reporter)
-            if pace is not None and progress.epoch == 0:
-                progress = _foreseen(run, progress, pace)
-            progress = advance(progress, point, recipe)
-            run.log(point)
-            reporter.epoch(point)
-            keeper.keep(progress, snapshot_every=recipe.snapshot_every)
-        keeper.save(progress)
-        return _finish(run, bench, progress, resumed_from)
+        return _trained(run, bench, progress, plan, on_progress, should_stop)
+
+
+def _trained(
+    run: RunFolder,
+    bench: Bench,
+    progress: Progress,
+    plan: Plan,
+    on_progress: OnProgress | None,
+    should_stop: ShouldStop | None,
+) -> TrainOutcome:
+    """Trains from where it stands to the end."""
+    recipe, resumed_from = bench.recipe, progress.epoch
+    if resumed_from:
+        checkpoint.restore(run.state, bench.learner, bench.optimiser, bench.scaler)
+    pace = None if resumed_from else Pace(bench)
+    reporter = Reporter(recipe, bench.total_steps, on_progress, should_stop, pace.batch if pace else None)
+    keeper = Keeper(
+        run, bench.learner, bench.weights, bench.optimiser, bench.scaler, bench.card, resumed_from
+    )
+    _begin(run, bench, progress, plan)
+    while not is_done(progress, recipe):
+        point = _epoch(bench, progress.epoch + 1, reporter)
+        if pace is not None and progress.epoch == 0:
+            progress = _foreseen(run, progress, pace)
+        progress = advance(progress, point, recipe)
+        run.log(point)
+        reporter.epoch(point)
+        keeper.keep(progress, snapshot_every=recipe.snapshot_every)
+    keeper.save(progress)
+    return _finish(run, bench, progress, resumed_from)
 
 
 def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:

@@ -107,9 +107,6 @@ def time_training(
         watch.validate_s()
         validate_s = watch.validate_s()
         bench = watch.bench
-        memory = peak_bytes() + COPIES_WHILE_SAVING * weights_bytes(bench)
-        held = sum(_held(bench, (train_count, val_count)))
-        on_device = device.type == "cuda"
         return Timing(
             batches_s=batches_s,
             validate_s=validate_s,
@@ -120,11 +117,19 @@ def time_training(
             device=device.type,
             precision=bench.arithmetic,
             choice=choice,
-            memory_bytes=memory + (0 if on_device else held),
-            device_bytes=device_peak_bytes(device) + (held if on_device else 0),
+            **_memory(bench, (train_count, val_count)),
             disk_bytes=disk_bytes(bench),
             weights_bytes=weights_bytes(bench),
         )
+
+
+def _memory(bench: Bench, counts: tuple[int, int]) -> dict[str, int]:
+    """Returns what a training takes of the process's memory and of the device's, all pictures loaded."""
+    process = peak_bytes() + COPIES_WHILE_SAVING * weights_bytes(bench)
+    device, held = device_peak_bytes(bench.device), sum(_held(bench, counts))
+    if bench.device.type == "cuda":
+        return {"memory_bytes": process, "device_bytes": device + held}
+    return {"memory_bytes": process + held, "device_bytes": device}
 
 
 def _held(bench: Bench, counts: tuple[int, int]) -> list[int]:
