@@ -24,10 +24,10 @@ __all__ = ["TIMED", "Few", "Stopwatch", "batches_of", "wait_for"]
 TIMED = 3
 """Measurements after the warm-up."""
 
-LEAST_S = 0.1
+LEAST_S = 0.2
 """A measurement takes at least as many batches as fill this time, so that the clock counts for nothing."""
 
-MOST_BATCHES = 24
+MOST_BATCHES = 48
 TIMED_RATE = 1e-6
 """The learning rate while timing: the network must not learn, and a loss must not run away."""
 
