@@ -57,6 +57,18 @@ def kill_at(folder, delay_s):
     return killed
 
 
+def kill_once_saved(folder):
+    """Kills a training as soon as there is a state to go on from."""
+    process = start(folder)
+    deadline = time.monotonic() + 60
+    while not (folder / "resume.safetensors").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    check_readable(folder)
+
+
 def check_equal(folder, whole):
     for name in ("last", "best", "epoch-005", "epoch-010"):
         got, expected = weights(folder, name), weights(whole, name)
@@ -82,6 +94,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(tmp_path, whole):
     chance = random.Random(7)
     killed = sum(kill_at(tmp_path, chance.uniform(0.0, 0.2)) for _ in range(3))
     assert killed >= 1
+    kill_once_saved(tmp_path)
     child.main(tmp_path)
     check_equal(tmp_path, whole)
     assert "resumed" in (tmp_path / "events.jsonl").read_text()
