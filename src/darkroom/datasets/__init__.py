@@ -7,7 +7,7 @@ from darkroom.datasets.deliverable import deliver
 from darkroom.datasets.facts import ClassFacts, DatasetFacts, Histogram, Twins
 from darkroom.datasets.frozen import freeze, labels_of
 from darkroom.datasets.plan import SplitPlan
-from darkroom.datasets.renderer import find_rendering, render
+from darkroom.datasets.renderer import find_rendering, refuse_empty, render
 
 if TYPE_CHECKING:
     from darkroom.datasets.exploration import Exploration, explore
@@ -30,6 +30,7 @@ __all__ = [
     "freeze",
     "label_conflicts",
     "labels_of",
+    "refuse_empty",
     "render",
 ]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from darkroom.datasets.rendering import Rendering
     from darkroom.datasets.shards import Place, Shards
 
-__all__ = ["find_rendering", "render", "rendering_folder"]
+__all__ = ["find_rendering", "refuse_empty", "render", "rendering_folder"]
 
 CHUNK = 16
 """Pictures that a worker is given at a time."""
@@ -56,7 +56,7 @@ def render(workspace: Workspace, version: DatasetVersion) -> Rendering:
         raise Unsupported(
             "rendering.masks", "Dataset {ref} holds masks; only classes are rendered yet.", ref=version.ref
         )
-    _refuse_empty(version)
+    refuse_empty(version)
     folder = rendering_folder(workspace, version)
     while True:
         manifest = _manifest_of(folder, version)
@@ -89,7 +89,12 @@ def rendering_folder(workspace: Workspace, version: DatasetVersion) -> Path:
     return workspace.renderings / f"{version.content[:16]}-{content_id(version.contract)[:8]}"
 
 
-def _refuse_empty(version: DatasetVersion) -> None:
+def refuse_empty(version: DatasetVersion) -> None:
+    """Refuses a dataset version whose every picture was forgotten.
+
+    Raises:
+        Invalid: nothing is left in it.
+    """
     if version.forgotten and not version.counts:
         raise Invalid(
             "dataset.all-forgotten",

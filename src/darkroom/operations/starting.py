@@ -131,9 +131,11 @@ def check_start(start: NetworkStart, recipe: Recipe, version: DatasetVersion) ->
         Unsupported: the machine has no such device, or the device not that precision.
         DarkroomError: as `NetworkStart.network`.
     """
+    from darkroom.datasets import refuse_empty
     from darkroom.training.device import check_precision, choose_device
     from darkroom.training.stopwatch import batches_of
 
+    refuse_empty(version)
     check_precision(choose_device(recipe.device), recipe.precision)
     counts = version.counts
     train_count, val_count = counts.get("train", 0), counts.get("val", 0)
