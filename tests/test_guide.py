@@ -67,6 +67,7 @@ def test_everything_on_the_other_pages_works_in_that_project(
 @pytest.mark.parametrize("page", [FIRST, *OTHERS], ids=lambda page: page.stem)
 def test_every_page_that_the_guide_links_to_exists(page: Path) -> None:
     links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert links
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
