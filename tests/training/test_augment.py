@@ -214,7 +214,7 @@ def test_what_is_drawn_for_a_picture_does_not_depend_on_the_batch():
     values, none = pictures(10), torch.Generator()
     at_once = augmenter.apply(values, draws, none)
     parts = [augmenter.apply(values[i : i + 3], draws.part(i, i + 3), none) for i in range(0, 10, 3)]
-    torch.testing.assert_close(torch.cat(parts), at_once, rtol=0, atol=1e-4)  # of 0..255: a rounding
+    torch.testing.assert_close(torch.cat(parts), at_once, rtol=0, atol=5e-4)  # of 0..255: a rounding
 
 
 def test_nothing_drawn_is_nothing():
