@@ -22,6 +22,7 @@ ROOMS_OF = {
     "litert_torch": {"export"},
     "matplotlib": {"documents"},
     "onnx": {"export"},
+    "optuna": {"tuning"},
     "psycopg": {"catalogue"},
     "ray": {"engines"},
     "rich": {"cli"},
@@ -45,6 +46,7 @@ HEAVY = (
     "pandas",
     "jax",
     "pyarrow",
+    "optuna",
 )
 """Packages that the shell does without until an operation needs them."""
 
@@ -52,6 +54,7 @@ WITHOUT_TORCH = (
     "bundle",
     "catalogue",
     "datasets",
+    "domain",
     "engines",
     "features",
     "formats",

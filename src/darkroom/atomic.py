@@ -13,7 +13,7 @@ import shutil
 import time
 import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ __all__ = [
     "sweep",
     "write_bytes",
     "write_folder",
+    "write_parts",
     "write_text",
 ]
 
@@ -46,11 +47,17 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     Raises:
         StorageFailed: the disk is full or refuses; nothing of the new content is left.
     """
+    write_parts(path, (data,), mode=mode)
+
+
+def write_parts(path: Path, parts: Iterable[bytes], *, mode: int = 0o666) -> None:
+    """Writes one file as `write_bytes` does, of parts that need not be in memory together."""
     aside = _aside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

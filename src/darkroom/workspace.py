@@ -121,6 +121,11 @@ class Workspace:
         return self.hidden / "runs"
 
     @property
+    def studies_folder(self) -> Path:
+        """One folder per study: a search over recipes."""
+        return self.hidden / "studies"
+
+    @property
     def jobs_folder(self) -> Path:
         """One folder per job."""
         return self.hidden / "jobs"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from darkroom.datasets import RenderedSplit, freeze, render
 from darkroom.datasets import shards as shards_module
 from darkroom.datasets.renderer import rendering_folder
-from darkroom.errors import Damaged, Invalid, NotFound, StorageFailed, Unsupported
+from darkroom.errors import Damaged, Invalid, NotFound, StorageFailed
 from darkroom.images import prepare
 from darkroom.records import Contract, DatasetVersion
 from darkroom.settings import Settings
@@ -294,12 +294,6 @@ def test_a_full_disk_is_told_and_nothing_is_left(frozen, monkeypatch: pytest.Mon
             render(workspace, version)
     assert [path for path in workspace.renderings.iterdir() if path.is_dir()] == []
     assert len(render(workspace, version).split("train")) == 24
-
-
-def test_masks_are_not_rendered_yet_and_that_is_said(frozen) -> None:
-    workspace, version = frozen
-    with pytest.raises(Unsupported, match="only classes are rendered"):
-        render(workspace, version.model_copy(update={"task": "segmentation"}))
 
 
 def test_several_classes_become_rows_of_0_and_1(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from datetime import date
+from functools import cache
 
 import numpy as np
 from PIL import Image as Picture
@@ -20,6 +21,9 @@ from darkroom.documents import (
     training_page,
 )
 from darkroom.evaluation import EvaluationSource, Predictions, judge, summarise
+from darkroom.evaluation.depth import Depth, deepened
+from darkroom.evaluation.operating import Prices
+from darkroom.evaluation.slices import named_column
 from darkroom.export import FileParity, Flip, GoldenParity, Latency, MemoryUse, ParityReport
 from darkroom.networks import NETWORKS
 from darkroom.records import (
@@ -35,6 +39,7 @@ from darkroom.records import (
     Mistake,
     ModelCard,
     Normalisation,
+    OperatingPoint,
     Quarantined,
     Rule,
     Scenario,
@@ -53,6 +58,7 @@ def png(colour=80):
     return file.getvalue()
 
 
+@cache
 def evaluations(classes=NAMES, count=90, runs=2):
     labels = np.arange(count) % len(classes)
     found = []
@@ -65,8 +71,20 @@ def evaluations(classes=NAMES, count=90, runs=2):
             run=f"r-{seed}", seed=seed, dataset=f"{HOSTILE}@1", dataset_id="ab", network=HOSTILE
         )
         one = judge(labels, probabilities, ids, classes=classes, source=source, draws=100)
-        found.append((one, Predictions(ids, labels, None, probabilities)))
+        answers = Predictions(ids, labels, None, probabilities)
+        found.append((deepened(one, answers, depth(classes, count)), answers))
     return found
+
+
+def depth(classes, count):
+    """Returns costs, an operating point and columns, all as hostile as the classes."""
+    point = OperatingPoint(temperature=0.7, thresholds={classes[1]: 0.6}, chosen_on=HOSTILE)
+    columns = [
+        named_column(HOSTILE, [HOSTILE if place % 2 else "other" for place in range(count)]),
+        named_column("always", [HOSTILE] * count),
+    ]
+    prices = Prices(np.ones((len(classes), len(classes))) - np.eye(len(classes)), 0.3)
+    return Depth(prices, point, lambda _: columns)
 
 
 def brief():

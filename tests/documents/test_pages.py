@@ -16,6 +16,7 @@ from tests.documents import pages
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 TAGS = {
+    "em",
     *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "h1", "h2", "h3"),
     *(
         "p",

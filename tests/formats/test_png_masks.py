@@ -101,7 +101,7 @@ def test_a_mask_of_16_bits_may_hold_small_values(tmp_path: Path) -> None:
     ("data", "said"),
     [
         (mask_png(INDICES + np.uint8(4)), "holds 3, 4, 5, 6, for which classes.txt has no class"),
-        (png(0, 3, 2), "is a colour or lossy picture (PNG RGB)"),
+        (png(0, 3, 2), "is a colour picture (RGB), and classes.txt gives no colours"),
         (mask_png(INDICES.T), "is 2×3; expected 3×2"),
         (b"no picture", "is not a PNG that can be read"),
         (b"", "is not a PNG that can be read"),
@@ -146,7 +146,64 @@ def test_no_bytes_in_classes_crash_the_reader(tmp_path: Path, data: bytes) -> No
         reading = read_png_masks(tmp_path)
     except Invalid:
         return
-    assert len(reading.classes) == len(reading.mask_values)
+    assert len(reading.classes) <= len(reading.mask_values)
+
+
+COLOURS = np.array(
+    [[[0, 0, 0], [128, 64, 128], [0, 0, 0]], [[128, 64, 128], [9, 9, 9], [0, 0, 0]]], np.uint8
+)
+
+
+def coloured(folder: Path, mode: str) -> Path:
+    image = Image.fromarray(COLOURS)
+    if mode == "P":
+        image = image.quantize(colors=3)
+    if mode == "RGBA":
+        image.putalpha(Image.fromarray(np.array([[255, 255, 0], [255, 255, 255]], np.uint8)))
+    image.save(folder / "m.png")
+    return folder / "m.png"
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        "ground #000000\nroad #804080\nvoid #090909\n",
+        "0 ground #000000\n1 road #804080\n2 void #090909\n",
+        "0 0 0 ground\n128 64 128\troad\n9 9 9 void\n",
+    ],
+    ids=["behind", "numbered", "before"],
+)
+@pytest.mark.parametrize("mode", ["RGB", "P", "RGBA"])
+def test_colours_are_mapped_where_classes_give_them(tmp_path: Path, classes: str, mode: str) -> None:
+    reading = read_png_masks(masked(tmp_path, classes))
+    assert reading.classes == ("ground", "road")
+    found = load_mask(coloured(tmp_path, mode), reading.mask_values, colours=reading.mask_colours)
+    unseen = 255 if mode == "RGBA" else 0
+    assert found.tolist() == [[0, 1, unseen], [1, 255, 0]]
+
+
+def test_a_colour_that_no_class_has_is_refused_and_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidLabel, match="no class: #090909") as caught:
+        load_mask(coloured(tmp_path, "RGB"), {}, colours={(0, 0, 0): 0, (128, 64, 128): 1})
+    assert "smoothed mixes colours" in caught.value.hint
+
+
+def test_a_colour_that_two_classes_share_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="a colour of its own for every class"):
+        read_png_masks(masked(tmp_path, "a #000000\nb #000000\n"))
+
+
+def test_a_lossy_mask_is_refused_whatever_classes_say(tmp_path: Path) -> None:
+    Image.fromarray(COLOURS).save(tmp_path / "m.png", "JPEG")
+    with pytest.raises(InvalidLabel, match="is no PNG but JPEG"):
+        load_mask(tmp_path / "m.png", {}, colours={(0, 0, 0): 0})
+
+
+def test_what_is_called_void_is_no_class_and_is_not_said(tmp_path: Path) -> None:
+    reading = read_png_masks(masked(tmp_path, "0 sky\n1 Void\n2 road\n"))
+    assert (reading.classes, reading.mask_values) == (("sky", "road"), {0: 0, 1: 255, 2: 1})
+    with pytest.raises(Invalid, match="would be read as none"):
+        write_png_masks(tmp_path / "out", Export(("sky", "Void"), "segmentation", []))
 
 
 def test_the_street_scenes_are_read(shared_data: Path) -> None:
@@ -155,12 +212,13 @@ def test_the_street_scenes_are_read(shared_data: Path) -> None:
     entries = list(reading.entries)
     assert len(entries) == 468
     assert not reading.problems
-    assert (reading.classes[0], reading.classes[-1]) == ("Sky", "Void")
+    assert (reading.classes[0], reading.classes[-1]) == ("Sky", "Bicyclist")
+    assert reading.mask_values[11] == 255  # Void is no class
     mask = entries[0].mask
     assert mask is not None
     with Image.open(folder / entries[0].path) as image:
         indices = load_mask(folder / mask, reading.mask_values, size_px=image.size)
-    assert indices.max() < len(reading.classes)
+    assert indices[indices != 255].max() < len(reading.classes)
 
 
 def test_a_class_of_the_whole_picture_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from darkroom.images.enhance import autocontrast, invert, median3
+from darkroom.images.enhance import autocontrast, dark_background, invert, median3
 from tests.images.kinds import noise
 
 
@@ -34,3 +34,18 @@ def test_median_removes_a_speck_and_repeats_the_edge() -> None:
 
 def test_median_works_on_a_single_pixel() -> None:
     assert median3(grey([[77]])).tolist() == [[[77]]]
+
+
+def test_a_light_rim_swaps_light_and_dark_and_a_dark_one_does_not() -> None:
+    drawn = grey([[255, 255, 255], [255, 0, 255], [255, 255, 255]])
+    assert np.array_equal(dark_background(drawn), invert(drawn))
+    assert np.array_equal(dark_background(invert(drawn)), invert(drawn))
+    assert np.array_equal(dark_background(dark_background(noise())), dark_background(noise()))
+
+
+def test_the_rim_counts_each_pixel_once_and_a_tie_is_dark() -> None:
+    assert dark_background(grey([[255, 0]])).tolist() == [[[255], [0]]]
+    assert dark_background(grey([[255], [255], [0]])).tolist() == [[[0]], [[0]], [[255]]]
+    assert dark_background(grey([[128]])).tolist() == [[[127]]]
+    mostly_inside = grey([[0, 0, 0], [0, 255, 0], [0, 0, 255]])
+    assert np.array_equal(dark_background(mostly_inside), mostly_inside)

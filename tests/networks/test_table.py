@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from darkroom.errors import InvalidConfig, NotFound, Unsupported
 from darkroom.networks import NETWORKS, build, find
 
-LIGHT = ("lenet5", "mobilenetv1_025", "mobilenetv3_small_050")
+LIGHT = ("lenet5", "mobilenetv1_025", "mobilenetv3_small_050", "lraspp/mobilenetv2_035")
 """Networks that are built with real weights in every run; the others only in the long one."""
 
 ALL = [pytest.param(name, marks=() if name in LIGHT else pytest.mark.slow) for name in NETWORKS]
@@ -26,6 +26,11 @@ def built(name):
 def blank(name, count=1):
     height, width, channels = find(name).typical_input
     return torch.zeros(count, channels, height, width)
+
+
+def answered(name, count, classes, size):
+    """The shape of an answer: one number per class, or per class and pixel."""
+    return (count, classes, *size) if "segmentation" in find(name).tasks else (count, classes)
 
 
 @cache
@@ -47,17 +52,20 @@ class TestEveryNetworkOnPaper:
         assert on_paper(name)[1] == find(name).flops
 
     def test_gives_an_embedding_of_the_length_that_the_table_says(self, name):
-        embedding = on_paper(name)[0].features(blank(name, 3).to("meta"))
+        network = on_paper(name)[0]
+        embedding = network.embedding(network.features(blank(name, 3).to("meta")))
         assert embedding.shape == (3, find(name).embedding_size)
 
     def test_gives_one_number_per_class(self, name):
-        assert on_paper(name)[0](blank(name, 3).to("meta")).shape == (3, find(name).typical_classes)
+        answer = on_paper(name)[0](blank(name, 3).to("meta"))
+        assert answer.shape == answered(name, 3, find(name).typical_classes, find(name).typical_input[:2])
 
     def test_takes_its_smallest_input_and_refuses_a_smaller_one(self, name):
         side = find(name).smallest_input_px
         with torch.device("meta"):
             network = build(name, channels=3, size=(side, side), classes=2).eval()
-            assert network(torch.zeros(1, 3, side, side)).shape == (1, 2)
+            answer = network(torch.zeros(1, 3, side, side))
+            assert answer.shape == answered(name, 1, 2, (side, side))
         with pytest.raises(InvalidConfig, match=f"at least {side} px"):
             build(name, channels=3, size=(side, side - 1), classes=2)
 
@@ -65,7 +73,8 @@ class TestEveryNetworkOnPaper:
         side = max(64, find(name).smallest_input_px)
         with torch.device("meta"):
             network = build(name, channels=1, size=(side + 32, side), classes=2).eval()
-            assert network(torch.zeros(1, 1, side + 32, side)).shape == (1, 2)
+            answer = network(torch.zeros(1, 1, side + 32, side))
+            assert answer.shape == answered(name, 1, 2, (side + 32, side))
 
     def test_takes_every_option_that_the_table_says(self, name):
         options = {"dropout": 0.3}
@@ -73,10 +82,11 @@ class TestEveryNetworkOnPaper:
             options["padding"] = "same"
         with torch.device("meta"):
             network = build(name, channels=3, size=(64, 64), classes=2, options=options)
-            assert network.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 2)
+            answer = network.eval()(torch.zeros(1, 3, 64, 64))
+            assert answer.shape == answered(name, 1, 2, (64, 64))
 
     def test_names_licences_that_a_company_may_use(self, name):
-        assert find(name).licence in {"Apache-2.0", "BSD-3-Clause"}
+        assert find(name).licence in {"Apache-2.0", "BSD-3-Clause", "MIT"}
         assert find(name).source
 
     def test_names_published_weights_that_a_company_may_use(self, name):
@@ -92,7 +102,8 @@ class TestEveryNetwork:
         network = built(name).eval()
         x = torch.rand_like(blank(name, 2))
         with torch.inference_mode():
-            assert torch.equal(network(x), network.head(network.features(x)))
+            size = find(name).typical_input[:2]
+            assert torch.equal(network(x), network.answer(network.features(x), size))
 
     def test_starts_with_the_weights_that_the_seed_decides(self, name):
         states = []

@@ -86,10 +86,14 @@ def test_words_of_the_brief_and_limits_on_files_leave_training_and_evaluation_al
         assert set(stages(project.run(until="choose")).values()) == {"skipped"}
 
 
-def test_costs_matter_once_a_limit_is_set_on_them(copy: Path) -> None:
+def test_costs_are_shown_by_evaluation_and_matter_to_training_once_a_limit_is_set_on_them(copy: Path) -> None:
     write(copy / "darkroom.toml", mistakes='[{ truth = "*", answer = "*", cost = 3 }]')
     with darkroom.open(copy) as project:
-        assert stages(project.run(until="choose"))["evaluate"] == "skipped"
+        done = stages(project.run(until="choose"))
+    assert (done["train"], done["evaluate"]) == ("skipped", "done")
+    page = (copy / "deliverables" / PAGES[1]).read_text("utf-8")
+    assert "What mistakes cost" in page
+    assert "The dearest come first" in page
     limit(copy, expected_cost="2.9")
     with darkroom.open(copy) as project:
         assert stages(project.run(until="choose"))["evaluate"] == "done"

@@ -151,3 +151,16 @@ def test_values_that_are_no_answers_keep_a_plain_difference():
 def test_what_does_not_fit_together_is_refused(call):
     with pytest.raises(Invalid):
         call()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_many_values_are_drawn_by_strata_to_the_same_interval(monkeypatch, grouped):
+    generator = np.random.default_rng(5)
+    values = generator.exponential(size=8000)
+    groups = [f"g{n // 2}" if n < 4000 else None for n in range(8000)] if grouped else None
+    fast = bootstrap_interval(values, groups, draws=20_000, yes_or_no=False)
+    monkeypatch.setattr("darkroom.statistics.bootstrap.MANY_VALUES", 10**9)
+    slow = bootstrap_interval(values, groups, draws=4000, yes_or_no=False)
+    half = (slow.high - slow.low) / 2
+    assert fast.value == slow.value
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), abs=0.08 * half)

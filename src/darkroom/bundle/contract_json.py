@@ -37,6 +37,10 @@ _ENHANCE: dict[Enhancement, str] = {
         "lo = hi: p; else ((p - lo)*510 + (hi - lo)) div (2*(hi - lo))"
     ),
     "median3": "per channel, the fifth of the nine sorted values of 3 x 3; the edge repeats beyond itself",
+    "dark_background": (
+        "s = sum, n = number of the values of all channels in the first and last row and the first and "
+        "last column, each pixel once, padding too; 2*s > 255*n: 255 - p; else p"
+    ),
 }
 
 

@@ -44,6 +44,10 @@ class Bundle:
         """The model files."""
         return tuple(file for file in self.manifest.files if file.role == "model")
 
+    def of_role(self, role: str) -> tuple[BundleFile, ...]:
+        """Returns the files that play a role: "domain", "report", …; none where the bundle has none."""
+        return tuple(file for file in self.manifest.files if file.role == role)
+
     def model_path(self, target: str = "", precision: str = "") -> Path:
         """Returns the first model file of a target and a precision; empty means any.
 

@@ -35,6 +35,7 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
         "Check: each picture in golden/ must become the bytes of its .bin file exactly; golden.json holds "
         "the hash of each step on the way, and the probabilities that the model answers with.",
         f"Trained in run {card.run or '-'} on {card.dataset or '-'}. {_figures(card)}".strip(),
+        *_said("Operating point", _operating_point(card)),
         *_said("Intended use", card.intended_use),
         *_said("Not for", card.not_for),
         *_said("Human review", card.human_review),
@@ -52,6 +53,22 @@ def _some(labels: tuple[str, ...]) -> str:
 
 def _figures(card: ModelCard) -> str:
     return " ".join(f"{name} {figure}." for name, figure in card.metrics.items())
+
+
+def _operating_point(card: ModelCard) -> str:
+    """Returns what an app does with the probabilities; empty where it is nothing."""
+    point, words = card.operating_point, []
+    if point.temperature != 1:
+        words.append(
+            f"raise each probability to the power 1/{point.temperature:g} and divide by their sum; the "
+            "order stays, the values then mean what they say."
+        )
+    if point.thresholds or point.not_sure_below:
+        words.append(
+            'Give the most probable class only from its threshold on, and "not sure" below: see '
+            "operating_point in model-card.json."
+        )
+    return " ".join(words)
 
 
 def _said(head: str, text: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,13 +20,14 @@ from darkroom.bundle.manifest import (
     README,
     file_hash,
     manifest_id,
+    read_manifest,
 )
 from darkroom.bundle.model_file import ExtraFile, ModelFile
 from darkroom.bundle.readme import readme
 from darkroom.errors import Invalid, NotFound
 from darkroom.records import BundleFile, BundleManifest, ModelCard, now
 
-__all__ = ["write_bundle"]
+__all__ = ["replace_files", "write_bundle"]
 
 
 def write_bundle(
@@ -66,6 +67,41 @@ def write_bundle(
             created_at=now(),
             files=files,
         ).model_dump(mode="json")
+        content = head | {"id": manifest_id(head)}
+        _write_json(aside / MANIFEST, content)
+    return BundleManifest.model_validate(content)
+
+
+def replace_files(folder: Path, files: Mapping[str, bytes]) -> BundleManifest:
+    """Gives some files of a bundle another content, or takes them out; the id of the bundle changes.
+
+    Args:
+        folder: the bundle; it is replaced as a whole.
+        files: place in the bundle → content; empty takes the file out.
+
+    Returns:
+        The new manifest.
+
+    Raises:
+        NotFound: the folder holds no bundle.
+        Damaged: bundle.json is not what was written.
+        StorageFailed: the disk refuses; the bundle is as it was.
+    """
+    manifest = read_manifest(folder)
+    with write_folder(folder) as aside:
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+        for place, data in files.items():
+            if data:
+                (aside / place).write_bytes(data)
+            else:
+                (aside / place).unlink(missing_ok=True)
+        (aside / MANIFEST).unlink()
+        about = {
+            file.path: {"role": file.role, "target": file.target, "precision": file.precision}
+            for file in manifest.files
+        }
+        changed = manifest.model_copy(update={"id": "", "files": _listed(aside, about)})
+        head = changed.model_dump(mode="json")
         content = head | {"id": manifest_id(head)}
         _write_json(aside / MANIFEST, content)
     return BundleManifest.model_validate(content)

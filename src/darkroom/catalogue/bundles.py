@@ -68,6 +68,12 @@ class Bundles:
             connection.execute(sa.insert(_bundles), row)
         return _bundle_of(row)
 
+    def replace_manifest(self, bundle_id: str, manifest: BundleManifest) -> None:
+        """Notes what is in a bundle whose files were changed: a picture was forgotten."""
+        with self._database.write() as connection:
+            one = sa.update(_bundles).where(_bundles.c.id == bundle_id)
+            connection.execute(one.values(manifest_json=manifest.model_dump_json()))
+
     def get(self, bundle_id: str) -> CataloguedBundle:
         """Returns one bundle.
 

@@ -57,6 +57,7 @@ class Forgotten:
         for image_id in image_ids:
             with self._database.write() as connection:
                 _forget_names(connection, image_id)
+                _forget_mentions(connection, image_id)
                 # Whoever appends or freezes holds these numbers; nothing is added behind our back.
                 next_number(connection, "annotation", 0)
                 next_number(connection, "dataset", 0)
@@ -185,6 +186,15 @@ def _forget_names(connection: Connection, image_id: str) -> None:
         for job_id, text in connection.execute(query).all():
             changed = re.sub(rf'(?<=["/]){re.escape(written)}(?=")', "(forgotten)", text)
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(record_json=changed))
+
+
+def _forget_mentions(connection: Connection, image_id: str) -> None:
+    """Takes a picture's id out of what stages answered: the domain check names the nearest pictures."""
+    stages = schema.stages
+    query = sa.select(stages.c.name, stages.c.record_json).where(stages.c.record_json.contains(image_id))
+    for name, text in connection.execute(query).all():
+        changed = text.replace(image_id, "(forgotten)")
+        connection.execute(sa.update(stages).where(stages.c.name == name).values(record_json=changed))
 
 
 def _leave_holes(connection: Connection, image_id: str) -> None:

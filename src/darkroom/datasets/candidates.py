@@ -48,6 +48,8 @@ class Candidates(NamedTuple):
     """Ids of the sources that were looked at."""
     last_sequence: int
     """Last annotation event that can have counted."""
+    of_masks: bool = False
+    """Whether their labels are masks."""
 
 
 def find_candidates(
@@ -85,7 +87,12 @@ def find_candidates(
     if files:
         sorter.left_out["files in quarantine"] += files
     return Candidates(
-        sorter.labelled, sorter.left_out, sorter.found_classes(), tuple(looked_at), last_sequence
+        sorter.labelled,
+        sorter.left_out,
+        sorter.found_classes(),
+        tuple(looked_at),
+        last_sequence,
+        of_masks=task == "segmentation",
     )
 
 

@@ -14,10 +14,11 @@ from darkroom.datasets.conflict import label_conflicts
 from darkroom.datasets.facts import ClassFacts, DatasetFacts, Histogram, Twins
 from darkroom.datasets.renderer import render
 from darkroom.datasets.rendering import RenderedSplit, Rendering
+from darkroom.formats.png_masks import IGNORE
 from darkroom.records import SPLITS, DatasetVersion, Image
 from darkroom.workspace import Workspace
 
-__all__ = ["Exploration", "explore"]
+__all__ = ["Exploration", "balance_of", "explore"]
 
 EXAMPLES = 6
 """Pictures per class."""
@@ -27,6 +28,9 @@ LISTED = 100
 
 FEW = 10
 """Below so many pictures in train, a class is called small."""
+
+FEW_PIXELS = 100
+"""Below so many pixels in a split, nothing can be said of a class of masks."""
 
 MEANS_VALUES = 1 << 26
 """With more values in all mean pictures together, a quarter of a GiB, none is made."""
@@ -42,14 +46,15 @@ class Exploration(NamedTuple):
 
     facts: DatasetFacts
     means: dict[str, np.ndarray]
-    """Mean picture of each class, (height, width, channels) uint8; none when there are too many classes."""
+    """Mean picture of each class, (height, width, channels) uint8; none when there are too many classes. Of
+    masks: how often each pixel shows the class, (height, width, 1)."""
 
 
 def explore(workspace: Workspace, version: DatasetVersion) -> Exploration:
     """Looks through a dataset version; renders it if that was not done yet.
 
     Raises:
-        Unsupported: the version holds masks, which are not rendered yet.
+        DarkroomError: as `render`.
     """
     rendering = render(workspace, version)
     survey = _Survey(version)
@@ -73,7 +78,7 @@ def explore(workspace: Workspace, version: DatasetVersion) -> Exploration:
         across_classes=across_classes[:LISTED],
         across_splits=across_splits[:LISTED],
         conflicts=conflicts,
-        balance=tuple(_balance(version)),
+        balance=tuple(balance_of(version)),
         warnings=tuple(_warnings(version, sizes.enlarged, across_classes, across_splits)),
     )
     return Exploration(facts, survey.means())
@@ -84,7 +89,9 @@ class _Survey:
 
     def __init__(self, version: DatasetVersion) -> None:
         self._version = version
-        shape = (len(version.classes), *version.contract.shape)
+        self._masks = version.task == "segmentation"
+        height_px, width_px, channels = version.contract.shape
+        shape = (len(version.classes), height_px, width_px, 1 if self._masks else channels)
         self._sums = np.zeros(shape if np.prod(shape) <= MEANS_VALUES else (0,), np.uint32)
         self._brightness = np.zeros(len(version.classes))
         self._counts = np.zeros(len(version.classes), np.int64)
@@ -100,20 +107,26 @@ class _Survey:
             pixels = split.gather(indices, out=buffer[: len(indices)])
             brightness = (pixels.mean(axis=(1, 2, 3)) / 255).tolist()
             self.brightness += brightness
+            masks = split.gather_masks(indices) if self._masks else None
             for row, place in enumerate(indices.tolist()):
-                self._add(name, split, place, pixels[row], brightness[row])
+                key, image_id = _digest(pixels[row]), split.image_ids[place]
+                if masks is None:
+                    of_picture = _indices(split.labels[place])
+                    labels = "|".join(self._version.classes[index] for index in of_picture)
+                    shown = [pixels[row]] * len(of_picture)
+                else:
+                    of_picture = [int(index) for index in np.unique(masks[row]) if index != IGNORE]
+                    labels = f"mask {_digest(masks[row]).hex()[:8]}"
+                    shown = [255 * (masks[row][..., None] == index) for index in of_picture]
+                self._seen.setdefault(key, []).append((image_id, labels, name))
+                self._add(image_id, of_picture, shown, brightness[row])
 
     def _add(
-        self, name: str, split: RenderedSplit, place: int, pixels: np.ndarray, brightness: float
+        self, image_id: str, of_picture: list[int], shown: list[np.ndarray], brightness: float
     ) -> None:
-        image_id = split.image_ids[place]
-        of_picture = _indices(split.labels[place])
-        labels = "|".join(self._version.classes[index] for index in of_picture)
-        key = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-        self._seen.setdefault(key, []).append((image_id, labels, name))
-        for index in of_picture:
+        for index, pixels in zip(of_picture, shown, strict=True):
             if len(self._sums):
-                self._sums[index] += pixels
+                self._sums[index] += pixels.astype(np.uint32)
             self._brightness[index] += brightness
             self._counts[index] += 1
             if len(self._examples[index]) < EXAMPLES:
@@ -128,13 +141,18 @@ class _Survey:
 
     def classes(self) -> tuple[ClassFacts, ...]:
         """Returns the facts of each class."""
-        total = max(1, sum(self._version.counts.values()))
         histogram: Mapping[str, Mapping[str, int]] = self._version.histogram
+        pixels: Mapping[str, Mapping[str, int]] = self._version.pixels
+        shares = self._counts / max(1, sum(self._version.counts.values()))
+        if self._masks:
+            sums = [sum(of[label] for of in pixels.values()) for label in self._version.classes]
+            shares = np.array(sums) / max(1, sum(sums))
         return tuple(
             ClassFacts(
                 label=label,
                 counts={split: counts.get(label, 0) for split, counts in histogram.items()},
-                share=int(self._counts[index]) / total,
+                pixels={split: counts.get(label, 0) for split, counts in pixels.items()},
+                share=float(shares[index]),
                 brightness=float(self._brightness[index] / max(1, self._counts[index])),
                 examples=tuple(self._examples[index]),
             )
@@ -142,9 +160,12 @@ class _Survey:
         )
 
     def means(self) -> dict[str, np.ndarray]:
-        """Returns the mean picture of each class."""
+        """Returns the mean picture of each class; of masks, how often each pixel shows it."""
+        every = max(1, sum(self._version.counts.values()))
         return {
-            label: np.rint(self._sums[index] / self._counts[index]).astype(np.uint8)
+            label: np.rint(self._sums[index] / (every if self._masks else self._counts[index])).astype(
+                np.uint8
+            )
             for index, label in enumerate(self._version.classes)
             if self._counts[index] and len(self._sums)
         }
@@ -176,6 +197,10 @@ def _images(workspace: Workspace, rendering: Rendering) -> Iterator[Image]:
             yield from workspace.catalogue.images.many(image_ids[start : start + 5000]).values()
 
 
+def _digest(pixels: np.ndarray) -> bytes:
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+
+
 def _indices(label: np.ndarray) -> list[int]:
     """Returns the classes of one picture: of an index, or of a row of 0 and 1."""
     return [int(label)] if np.ndim(label) == 0 else np.flatnonzero(label).tolist()
@@ -195,7 +220,8 @@ def _histogram(values: list[float], edges: Iterable[float] | None = None) -> His
     return Histogram(edges=tuple(found.tolist()), counts=tuple(counts.tolist()))
 
 
-def _balance(version: DatasetVersion) -> Iterator[str]:
+def balance_of(version: DatasetVersion) -> Iterator[str]:
+    """Yields what the counts give reason to be wary of, in sentences."""
     train = version.histogram.get("train", {})
     small = sorted((count, label) for label, count in train.items() if 0 < count < FEW)
     if small:
@@ -207,6 +233,16 @@ def _balance(version: DatasetVersion) -> Iterator[str]:
         if missing:
             named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             yield f"No picture of {named} in {split}."
+    yield from _few_pixels(version)
+
+
+def _few_pixels(version: DatasetVersion) -> Iterator[str]:
+    """Yields the classes of masks that hardly cover anything, split by split."""
+    for split, of_split in version.pixels.items():
+        few = [(count, label) for label, count in of_split.items() if 0 < count < FEW_PIXELS]
+        if few:
+            named = ", ".join(f"{label} ({count})" for count, label in sorted(few)[:5])
+            yield f"Fewer than {FEW_PIXELS} pixels in {split}: {named}; no figure will say much about them."
 
 
 def _warnings(

@@ -23,9 +23,11 @@ class ClassFacts(Fact):
     label: str
     """Name of the class."""
     counts: FrozenMap[str, int]
-    """Pictures per split."""
+    """Pictures per split; for segmentation those that show it somewhere."""
+    pixels: FrozenMap[str, int] = {}
+    """For segmentation: pixels per split."""
     share: float
-    """Of all pictures, 0..1."""
+    """Of all pictures, 0..1; for segmentation of all pixels that are said."""
     brightness: float
     """Mean of its tensors, 0 (black) to 1 (white)."""
     examples: tuple[str, ...]

@@ -25,6 +25,9 @@ from darkroom.workspace import Workspace
 
 __all__ = ["freeze", "labels_of"]
 
+Counts = Mapping[str, Mapping[str, int]]
+"""Split → class → how many."""
+
 _TRIES = 5
 _CONTRACT, _PLAN = Contract(), SplitPlan()
 
@@ -90,6 +93,7 @@ def _written(
         same = next((one for one in versions if one.id == content and not one.forgotten), None)
         if same is not None:
             return same
+        histogram, pixels = _counted(workspace, members, task, found.classes)
         version = DatasetVersion(
             name=name,
             version=max((one.version for one in versions), default=0) + 1,
@@ -98,7 +102,8 @@ def _written(
             classes=found.classes,
             contract=contract,
             counts={split: count for split in SPLITS if (count := _count(members, split))},
-            histogram=_histogram(members, task, found.classes),
+            histogram=histogram,
+            pixels=pixels,
             lineage=Lineage(
                 parent=versions[-1].ref if versions else None,
                 sources=found.sources,
@@ -119,6 +124,8 @@ def _placed(workspace: Workspace, found: Candidates, plan: SplitPlan) -> Placeme
     keys = split_keys(found.labelled)
     by_source = splits.assigned(keys, SOURCE_SPLITS) if plan.respect_source_splits else {}
     held: dict[str, Split] = splits.assigned(keys, STICKY_SPLITS)
+    if found.of_masks:
+        plan = plan.model_copy(update={"stratify": False})  # no two pictures have the same mask
     placement = place(found.labelled, plan, held=held, by_source=by_source)
     _check_splits(placement, plan)
     if placement.new:
@@ -155,11 +162,32 @@ def _count(members: list[Member], split: Split) -> int:
     return sum(one.split == split for one in members)
 
 
-def _histogram(
-    members: list[Member], task: Task, classes: tuple[str, ...]
-) -> Mapping[str, Mapping[str, int]]:
-    if task == "segmentation":
-        return {}
+def _counted(
+    workspace: Workspace, members: list[Member], task: Task, classes: tuple[str, ...]
+) -> tuple[Counts, Counts]:
+    """Returns pictures and pixels by split and class; pixels of masks only.
+
+    Raises:
+        InvalidLabel: a mask does not fit its picture or the classes.
+        Invalid: all pixels of the masks are of one class, or none is said.
+    """
+    if task != "segmentation":
+        return _histogram(members, task, classes), {}
+    from darkroom.datasets.masks import count_masks
+
+    counts = count_masks(workspace, members, classes)
+    shown = [name for name in classes if any(of_split[name] for of_split in counts.pixels.values())]
+    if len(shown) < 2:
+        raise Invalid(
+            "dataset.masks-of-one-class",
+            "All masks together show {shown}; a model needs at least two classes to choose from.",
+            do="Look at the masks: do their values stand in classes.txt as they should?",
+            shown=f"{shown[0]!r} alone" if shown else "nothing that is said",
+        )
+    return counts.pictures, counts.pixels
+
+
+def _histogram(members: list[Member], task: Task, classes: tuple[str, ...]) -> Counts:
     counts: dict[str, Counter[str]] = {}
     for one in members:
         counts.setdefault(one.split, Counter()).update(labels_of(one, task))

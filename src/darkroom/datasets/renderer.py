@@ -16,7 +16,7 @@ from filelock import FileLock
 from darkroom import atomic
 from darkroom.datasets.manifest import Manifest, ShardFacts, read_manifest, write_manifest
 from darkroom.engines import Failure
-from darkroom.errors import Damaged, Invalid, Unsupported
+from darkroom.errors import Damaged, Invalid, InvalidLabel
 from darkroom.records import SPLITS, Contract, DatasetVersion, Member, Split, content_id
 from darkroom.workspace import Workspace
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from darkroom.datasets.rendering import Rendering
     from darkroom.datasets.shards import Place, Shards
 
-__all__ = ["find_rendering", "refuse_empty", "render", "rendering_folder"]
+__all__ = ["find_rendering", "read_file", "refuse_empty", "render", "rendering_folder"]
 
 CHUNK = 16
 """Pictures that a worker is given at a time."""
@@ -46,16 +46,12 @@ def render(workspace: Workspace, version: DatasetVersion) -> Rendering:
     Raises:
         NotFound: the file of a picture is gone.
         Damaged: the file of a picture holds something else than when it was added.
-        Unsupported: the version holds masks, which are not rendered yet.
+        InvalidLabel: a mask does not fit its picture.
         Invalid: every picture of the version was forgotten.
         StorageFailed: the disk refuses; nothing half-written is left.
     """
     from darkroom.datasets.rendering import Rendering
 
-    if version.task == "segmentation":
-        raise Unsupported(
-            "rendering.masks", "Dataset {ref} holds masks; only classes are rendered yet.", ref=version.ref
-        )
     refuse_empty(version)
     folder = rendering_folder(workspace, version)
     while True:
@@ -113,29 +109,44 @@ class RenderFile(NamedTuple):
     from_blob: bool
     place: Place
     """Where its pixels belong."""
+    mask: str = ""
+    """Where the blob of its mask lies; empty where there are none."""
 
 
-def render_file(file: RenderFile, *, contract: Contract, max_pixels: int) -> int:
-    """Renders one picture into its place, and returns its checksum; called in worker processes.
+def render_file(file: RenderFile, *, contract: Contract, max_pixels: int, classes: int) -> int:
+    """Renders one picture, and its mask, into its place; returns its checksum; called in worker processes.
 
     Raises:
         Damaged: a blob does not hold the bytes that were put.
+        InvalidLabel: the mask does not fit the picture or the classes.
     """
+    from darkroom.datasets.masks import mask_tensor
     from darkroom.datasets.shards import put_pixels
-    from darkroom.images import prepare
+    from darkroom.images import apply_contract, decode
 
-    data = _read(file.path)
-    if file.from_blob and hashlib.sha256(data).hexdigest() != file.image_id:
+    data = read_file(file.path)
+    if file.from_blob:
+        _check_blob(data, file.image_id, file.path)
+    prepared = apply_contract(decode(data, max_pixels=max_pixels), contract)
+    if not file.mask:
+        return put_pixels(file.place, prepared.tensor)
+    mask = read_file(file.mask)
+    _check_blob(mask, file.mask.rpartition("/")[2], file.mask)
+    return put_pixels(file.place, prepared.tensor, mask_tensor(mask, prepared.transform, classes))
+
+
+def _check_blob(data: bytes, sha256: str, path: str) -> None:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise Damaged(
             "blob.not-as-put",
             "{path} does not hold the bytes that were written there.",
             do="Put the file back from a copy.",
-            path=file.path,
+            path=path,
         )
-    return put_pixels(file.place, prepare(data, contract, max_pixels=max_pixels))
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """Returns the bytes of a file or of a URL that fsspec opens."""
     if "://" not in path:
         return Path(path).read_bytes()
     import fsspec
@@ -171,9 +182,15 @@ def _write_splits(workspace: Workspace, version: DatasetVersion, aside: Path) ->
     from darkroom.datasets.shards import Shards
 
     splits: list[Split] = [split for split in SPLITS if version.counts.get(split)]
-    shards: dict[Split, Shards] = {split: Shards(aside, split, version.contract) for split in splits}
+    masks = version.task == "segmentation"
+    shards: dict[Split, Shards] = {split: Shards(aside, split, version.contract, masks) for split in splits}
     waiting, progress = deque[Member](), _Progress(workspace, version)
-    reader = partial(render_file, contract=version.contract, max_pixels=workspace.settings.max_pixels)
+    reader = partial(
+        render_file,
+        contract=version.contract,
+        max_pixels=workspace.settings.max_pixels,
+        classes=len(version.classes),
+    )
     try:
         # One stream through all splits: workers do not stand still between two of them.
         for result in workspace.engine.map(
@@ -204,12 +221,15 @@ def _files(
                 for member, place in zip(part, places[start : start + LOOKED_UP], strict=True):
                     file = files[member.image_id]
                     waiting.append(member)
-                    yield RenderFile(file.image_id, file.path, file.from_blob, place)
+                    mask = workspace.blobs.path(member.label) if place.mask_offset is not None else ""
+                    yield RenderFile(file.image_id, file.path, file.from_blob, place, mask)
 
 
 def _refusal(failure: Failure) -> Exception:
     path, error = failure.item.path, failure.error
-    if isinstance(error, Damaged) or (isinstance(error, OSError) and error.errno in _DISK_REFUSES):
+    if isinstance(error, Damaged | InvalidLabel) or (
+        isinstance(error, OSError) and error.errno in _DISK_REFUSES
+    ):
         return error  # of the latter `write_folder` makes a StorageFailed
     return Damaged(
         "rendering.picture",

@@ -2,7 +2,8 @@
 
 <dataset id>-<contract id>/
     manifest.json           what was written, with checksums; there last
-    train-00000.arrow       columns image_id, label, group, pixels (uint8, height × width × channels)
+    train-00000.arrow       columns image_id, label, group, pixels (uint8, height × width × channels);
+                            for segmentation mask (uint8, height × width, index of the class, 255: not said)
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class RenderedSplit:
         self._version, self._hold = version, hold
         self._batches = [batch for shard in shards for batch in read_batches(folder / shard.file)]
         self._pixels = [pixels_of(batch).reshape(-1, *self.shape) for batch in self._batches]
+        self._masks = self._read_masks()
         # Index of the first picture of each batch, and behind the last one the number of all: (B + 1,)
         self._starts = np.cumsum([0, *(len(pixels) for pixels in self._pixels)])
         self.image_ids: tuple[str, ...] = tuple(self._column("image_id"))
@@ -76,7 +78,8 @@ class RenderedSplit:
         self.groups: tuple[str | None, ...] = tuple(self._column("group"))
         """Groups of the N pictures."""
         self.labels: np.ndarray = self._read_labels()
-        """(N,) int64: index of each picture's class. For several classes (N, classes) of 0 and 1."""
+        """(N,) int64: index of each picture's class. For several classes (N, classes) of 0 and 1; for masks
+        empty, see `gather_masks`."""
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -99,24 +102,47 @@ class RenderedSplit:
         Raises:
             Invalid: an index is out of range, or `out` has another shape.
         """
+        return self._gather(self._pixels, indices, self.shape, out)
+
+    def gather_masks(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Copies masks out of the files; the arguments are those of `gather`.
+
+        Returns:
+            (n, height, width) uint8 of class indices, 255 where nothing is said: `out`.
+
+        Raises:
+            Invalid: the dataset holds no masks, an index is out of range, or `out` has another shape.
+        """
+        if self._version.task != "segmentation":
+            raise Invalid(
+                "rendering.no-masks",
+                "Dataset {ref} is for {task}; it has no masks.",
+                ref=self._version.ref,
+                task=self._version.task,
+            )
+        return self._gather(self._masks, indices, self.shape[:2], out)
+
+    def _gather(
+        self, parts: list[np.ndarray], indices: np.ndarray, shape: tuple[int, ...], out: np.ndarray | None
+    ) -> np.ndarray:
         indices = np.asarray(indices, np.int64)
-        out = np.empty((len(indices), *self.shape), np.uint8) if out is None else out
-        self._check(indices, out)
-        if len(self._pixels) == 1:
+        out = np.empty((len(indices), *shape), np.uint8) if out is None else out
+        self._check(indices, shape, out)
+        if len(parts) == 1:
             # "clip" lets numpy write straight into `out`; the range was checked.
-            return np.take(self._pixels[0], indices, axis=0, out=out, mode="clip")
+            return np.take(parts[0], indices, axis=0, out=out, mode="clip")
         batches = np.searchsorted(self._starts, indices, side="right") - 1
         within = indices - self._starts[batches]
         for place, (batch, row) in enumerate(zip(batches.tolist(), within.tolist(), strict=True)):
-            out[place] = self._pixels[batch][row]
+            out[place] = parts[batch][row]
         return out
 
-    def _check(self, indices: np.ndarray, out: np.ndarray) -> None:
-        if out.shape != (len(indices), *self.shape) or out.dtype != np.uint8:
+    def _check(self, indices: np.ndarray, shape: tuple[int, ...], out: np.ndarray) -> None:
+        if out.shape != (len(indices), *shape) or out.dtype != np.uint8:
             raise Invalid(
                 "rendering.buffer",
                 "Expected a buffer of {expected} uint8. Received: {shape} {dtype}.",
-                expected=(len(indices), *self.shape),
+                expected=(len(indices), *shape),
                 shape=out.shape,
                 dtype=out.dtype,
             )
@@ -129,11 +155,18 @@ class RenderedSplit:
                 high=int(indices.max()),
             )
 
+    def _read_masks(self) -> list[np.ndarray]:
+        if self._version.task != "segmentation":
+            return []
+        return [pixels_of(batch, "mask").reshape(-1, *self.shape[:2]) for batch in self._batches]
+
     def _read_labels(self) -> np.ndarray:
         index = {label: place for place, label in enumerate(self._version.classes)}
         texts = self._column("label")
         if self._version.task == "classification":
             return np.fromiter((index[text] for text in texts), np.int64, len(self))
+        if self._version.task == "segmentation":
+            return np.empty(0, np.int64)
         labels = np.zeros((len(self), len(index)), np.int64)
         for row, text in enumerate(texts):
             for label in labels_of(Member(image_id="", split="train", label=text), self._version.task):

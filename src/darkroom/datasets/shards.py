@@ -1,7 +1,8 @@
 """Arrow files whose pixels are written by many processes: the texts first, each tensor at its own place.
 
-A record batch is written with its texts, and with a hole where its pixels belong. Whoever renders a
-picture writes it there. So no tensor travels between processes, and memory does not grow with the set.
+A record batch is written with its texts, and with a hole where its pixels belong, and one for its masks.
+Whoever renders a picture writes it there. So no tensor travels between processes, and memory does not grow
+with the set.
 """
 
 from __future__ import annotations
@@ -43,20 +44,26 @@ class Place(NamedTuple):
     """Absolute path."""
     offset: int
     """Of the first byte."""
+    mask_offset: int | None = None
+    """Of the first byte of its mask; None where there are no masks."""
 
 
-def put_pixels(place: Place, pixels: np.ndarray) -> int:
-    """Writes the pixels of one picture into its place, and returns their checksum."""
-    flat = np.ascontiguousarray(pixels).reshape(-1)
-    data = flat.data
+def put_pixels(place: Place, pixels: np.ndarray, mask: np.ndarray | None = None) -> int:
+    """Writes the pixels of one picture, and its mask, into their place; returns their checksum."""
+    flat = [np.ascontiguousarray(pixels).reshape(-1)]
+    offsets = [place.offset]
+    if mask is not None and place.mask_offset is not None:
+        flat.append(np.ascontiguousarray(mask).reshape(-1))
+        offsets.append(place.mask_offset)
     handle = os.open(place.file, os.O_WRONLY)
     try:
-        written = 0
-        while written < len(data):
-            written += os.pwrite(handle, data[written:], place.offset + written)
+        for array, offset in zip(flat, offsets, strict=True):
+            data, written = array.data, 0
+            while written < len(data):
+                written += os.pwrite(handle, data[written:], offset + written)
     finally:
         os.close(handle)
-    return pixels_checksum(flat)
+    return pixels_checksum(*flat)
 
 
 class Shards:
@@ -66,6 +73,7 @@ class Shards:
         folder: where they go.
         split: its name.
         contract: what the tensors are made under.
+        masks: whether each picture has a mask.
         batch_bytes: pixels of one record batch.
         shard_bytes: pixels of one file.
     """
@@ -75,15 +83,16 @@ class Shards:
         folder: Path,
         split: str,
         contract: Contract,
+        masks: bool = False,
         *,
         batch_bytes: int = BATCH_BYTES,
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
         self._folder, self._split = folder, split
-        self._row_bytes = int(np.prod(contract.shape))
-        self.batch_rows = max(1, min(BATCH_ROWS, batch_bytes // self._row_bytes))
-        self._shard_rows = max(self.batch_rows, shard_bytes // self._row_bytes)
-        self._schema = _schema(contract)
+        self._schema = _schema(contract, masks=masks)
+        row_bytes = sum(self._schema.field(name).type.byte_width for name in _fixed(self._schema))
+        self.batch_rows = max(1, min(BATCH_ROWS, batch_bytes // row_bytes))
+        self._shard_rows = max(self.batch_rows, shard_bytes // row_bytes)
         self._files: list[_File] = []
         self._rows_put = 0  # in the file that is being filled, which lags behind the one being laid out
         self._filling = 0
@@ -97,8 +106,7 @@ class Shards:
             name = f"{self._split}-{len(self._files):05d}.arrow"
             file = _File(self._folder / name, self._schema)
             self._files.append(file)
-        start = file.write(members, self._row_bytes)
-        return [Place(str(file.path), start + number * self._row_bytes) for number in range(len(members))]
+        return file.write(members)
 
     def put(self, member: Member, checksum: int) -> None:
         """Notes that the pixels of the next picture, in the order of `reserve`, are in their place."""
@@ -128,20 +136,28 @@ def checksum(path: Path) -> int:
     found = 0
     for batch in read_batches(path):
         texts = (batch.column(name).to_pylist() for name in ("image_id", "label", "group"))
-        for image_id, label, group, pixels in zip(*texts, pixels_of(batch), strict=True):
-            found = _row_checksum(found, image_id, label, group, pixels_checksum(pixels))
+        fixed = zip(*(pixels_of(batch, name) for name in _fixed(batch.schema)), strict=True)
+        for image_id, label, group, pixels in zip(*texts, fixed, strict=True):
+            found = _row_checksum(found, image_id, label, group, pixels_checksum(*pixels))
     return found
 
 
-def pixels_checksum(pixels: np.ndarray) -> int:
+def pixels_checksum(*parts: np.ndarray) -> int:
     """Returns a checksum of 64 bits that every changed word and every changed place of a word changes.
 
     A tenth of the time of a CRC. Source: sum of words times odd numbers modulo 2⁶⁴, as in M. Dietzfelbinger
     et al., "A reliable randomized algorithm for the closest-pair problem", 1997.
 
     Args:
-        pixels: (bytes,) uint8.
+        parts: (bytes,) uint8 each: pixels, perhaps a mask.
     """
+    first, *others = map(_checksum, parts)
+    for found in others:
+        first = (first * _FACTOR + found) & _64_BITS
+    return first
+
+
+def _checksum(pixels: np.ndarray) -> int:
     whole = len(pixels) // 8 * 8
     words = pixels[:whole].view(np.uint64)
     found = zlib.crc32(pixels[whole:].tobytes())
@@ -174,9 +190,9 @@ def read_batches(path: Path) -> list[pa.RecordBatch]:
         ) from error
 
 
-def pixels_of(batch: pa.RecordBatch) -> np.ndarray:
-    """Returns the pixels of a batch where they lie in the file, (rows, bytes of a tensor) uint8."""
-    column = batch.column("pixels")
+def pixels_of(batch: pa.RecordBatch, name: str = "pixels") -> np.ndarray:
+    """Returns the pixels or masks of a batch where they lie in the file, (rows, bytes of one) uint8."""
+    column = batch.column(name)
     return np.frombuffer(column.buffers()[1], np.uint8, batch.num_rows * column.type.byte_width).reshape(
         batch.num_rows, -1
     )
@@ -186,13 +202,19 @@ def _row_checksum(before: int, image_id: str, label: str, group: str | None, pix
     return zlib.crc32(f"{image_id}\0{label}\0{group or ''}\0{pixels}\n".encode(), before)
 
 
-def _schema(contract: Contract) -> pa.Schema:
+def _fixed(schema: pa.Schema) -> list[str]:
+    """Returns the columns of pixels."""
+    return [name for name in ("pixels", "mask") if name in schema.names]
+
+
+def _schema(contract: Contract, *, masks: bool) -> pa.Schema:
     height_px, width_px, channels = contract.shape
     fields = [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("label", pa.string(), nullable=False),
         pa.field("group", pa.string()),
         pa.field("pixels", pa.binary(height_px * width_px * channels), nullable=False),
+        *([pa.field("mask", pa.binary(height_px * width_px), nullable=False)] if masks else []),
     ]
     # For whoever reads the file without Darkroom.
     facts = {"shape": f"{height_px},{width_px},{channels}", "contract": canonical_json(contract)}
@@ -210,24 +232,31 @@ class _File:
         self._holes = _FileWithHoles(path)
         self._writer: Any = pa.ipc.new_file(pa.PythonFile(self._holes, "w"), schema)
 
-    def write(self, members: Sequence[Member], row_bytes: int) -> int:
-        """Writes a record batch; returns where its hole begins."""
+    def write(self, members: Sequence[Member]) -> list[Place]:
+        """Writes a record batch; returns where its holes begin, for each row."""
         texts = [
             pa.array([getattr(member, name) for member in members], pa.string())
             for name in ("image_id", "label", "group")
         ]
-        self._holes.start = -1
+        types = [self._schema.field(name).type for name in _fixed(self._schema)]
         # Memory that nobody ever touches takes none.
-        hole = mmap.mmap(-1, len(members) * row_bytes)
-        pixels = pa.Array.from_buffers(
-            self._schema.field("pixels").type, len(members), [None, pa.py_buffer(hole)]
-        )
-        self._holes.hole = pa.py_buffer(hole)
-        self._writer.write_batch(pa.record_batch([*texts, pixels], schema=self._schema))
+        holes = [pa.py_buffer(mmap.mmap(-1, len(members) * type.byte_width)) for type in types]
+        fixed = [
+            pa.Array.from_buffers(type, len(members), [None, hole])
+            for type, hole in zip(types, holes, strict=True)
+        ]
+        self._holes.skip(holes)
+        self._writer.write_batch(pa.record_batch([*texts, *fixed], schema=self._schema))
         self.rows += len(members)
-        if self._holes.start < 0:
+        if len(self._holes.starts) != len(holes):
             raise RuntimeError("pyarrow wrote the pixels in another way than is known here")
-        return self._holes.start
+        rows = [
+            tuple(
+                start + row * type.byte_width for start, type in zip(self._holes.starts, types, strict=True)
+            )
+            for row in range(len(members))
+        ]
+        return [Place(str(self.path), *offsets) for offsets in rows]
 
     def close(self) -> None:
         if not self._holes.closed:
@@ -247,20 +276,24 @@ class _File:
 
 
 class _FileWithHoles:
-    """A file in which one buffer is not written but skipped."""
+    """A file in which some buffers are not written but skipped."""
 
     def __init__(self, path: Path) -> None:
-        self.hole = pa.py_buffer(b"")
-        """The buffer to skip; all zeros."""
-        self.start = -1
-        """Where it was skipped."""
+        self._waiting: list[pa.Buffer] = []
+        self.starts: list[int] = []
+        """Where buffers were skipped, in their order."""
         self.closed = False
         self._file = path.open("wb", buffering=0)
 
+    def skip(self, holes: Sequence[pa.Buffer]) -> None:
+        """Says which buffers, all of zeros, are to be skipped next, in this order."""
+        self._waiting, self.starts = list(holes), []
+
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        if len(view) == self.hole.size and self._is_hole(data):
-            self.start = self._file.tell()
+        if self._waiting and len(view) == self._waiting[0].size and self._is_hole(data):
+            self._waiting.pop(0)
+            self.starts.append(self._file.tell())
             self._file.seek(len(view), os.SEEK_CUR)
             return len(view)
         written = 0
@@ -270,7 +303,7 @@ class _FileWithHoles:
 
     def _is_hole(self, data: Any) -> bool:
         if isinstance(data, pa.Buffer):
-            return data.address == self.hole.address
+            return data.address == self._waiting[0].address
         # A pyarrow that copies: zeros that are skipped read as zeros, so that nothing can go wrong.
         return not np.frombuffer(data, np.uint8).any()
 

@@ -12,12 +12,16 @@ from darkroom.documents.facts import Layer, Link, NextStep, TrainedClone
 
 if TYPE_CHECKING:
     from darkroom.documents.dataset import dataset_page
+    from darkroom.documents.docx_file import docx
     from darkroom.documents.evaluation import evaluation_page
+    from darkroom.documents.evaluation_blocks import evaluation_paper
     from darkroom.documents.model import model_page
     from darkroom.documents.parity import parity_page
+    from darkroom.documents.pdf_file import pdf
     from darkroom.documents.problem import problem_page
     from darkroom.documents.report import report_page
     from darkroom.documents.training import training_page
+    from darkroom.documents.tuning import tuning_page
 
 __all__ = [
     "Layer",
@@ -25,18 +29,23 @@ __all__ = [
     "NextStep",
     "TrainedClone",
     "dataset_page",
+    "docx",
     "evaluation_page",
+    "evaluation_paper",
     "model_page",
     "parity_page",
+    "pdf",
     "problem_page",
     "report_page",
     "training_page",
+    "tuning_page",
 ]
 
 _WHERE = {
     f"{name}_page": name
-    for name in ("dataset", "evaluation", "model", "parity", "problem", "report", "training")
+    for name in ("dataset", "evaluation", "model", "parity", "problem", "report", "training", "tuning")
 }
+_WHERE |= {"docx": "docx_file", "evaluation_paper": "evaluation_blocks", "pdf": "pdf_file"}
 
 
 def __getattr__(name: str) -> object:

@@ -60,6 +60,7 @@ def dataset_page(
         rows=rows,
         most=max([1, *(row["together"] for row in rows)]),
         histogram_figure=_histogram(version),
+        pixels=_pixels(version, splits),
         examples=_examples(version.classes, examples or {}, means or {}),
         facts=facts,
         warnings=(*_warnings(version, splits), *warnings),
@@ -67,6 +68,20 @@ def dataset_page(
         quarantined=quarantined,
         shown_quarantined=50,
     )
+
+
+def _pixels(version: DatasetVersion, splits: Sequence[str]) -> list[dict[str, object]]:
+    """Returns each class's share of the pixels that masks say something about, split by split."""
+    if not version.pixels:
+        return []
+    totals = {split: max(1, sum(version.pixels.get(split, {}).values())) for split in splits}
+    return [
+        {
+            "label": label,
+            "shares": [version.pixels.get(split, {}).get(label, 0) / totals[split] for split in splits],
+        }
+        for label in version.classes
+    ]
 
 
 def _histogram(version: DatasetVersion) -> str:

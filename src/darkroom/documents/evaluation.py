@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from darkroom.documents.blocks import Section
+from darkroom.documents.evaluation_sections import deeper_sections
 from darkroom.documents.page import html, inline
 from darkroom.documents.picture import picture
 from darkroom.evaluation import ClonesSummary, Evaluation, WrongAnswer, summarise
+from darkroom.evaluation.people import against_people
 from darkroom.records import Gate, Interval
 
 __all__ = ["evaluation_page", "line_start"]
@@ -29,6 +32,7 @@ def evaluation_page(
     human: float | None = None,
     looks_in_all: str = "",
     most_mistakes: int = 48,
+    more: Sequence[Section] = (),
 ) -> bytes:
     """Returns the page of one or several runs on the same images.
 
@@ -41,6 +45,7 @@ def evaluation_page(
         human: accuracy of people on such pictures.
         looks_in_all: how often these pictures were looked at over all runs, in words.
         most_mistakes: how many mistakes to show.
+        more: further sections.
     """
     first = evaluations[0]
     matrix = np.sum([np.array(one.figures.confusion) for one in evaluations], axis=0)
@@ -60,6 +65,11 @@ def evaluation_page(
         baseline=max(row.support for row in first.figures.classes) / first.figures.count,
         gates=gates,
         human=human,
+        people=[against_people(one.figures.accuracy, human) for one in evaluations]
+        if human is not None
+        else [],
+        sections=(*deeper_sections(evaluations, human=human), *more),
+        dearest=any(wrong.cost for one in evaluations for wrong in one.worst),
         matrix=_matrix(matrix, first.labels),
         matrix_figure=_matrix_figure(matrix, first.labels),
         mixups=_mixups(matrix, first.labels),
@@ -120,14 +130,19 @@ def _mixups(matrix: np.ndarray, labels: Sequence[str], most: int = 8) -> list[di
 
 
 def _mistakes(evaluations: Sequence[Evaluation], pictures: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """Returns one entry per image: those that more clones get wrong first, then the more confident."""
+    """Returns one entry per image: the dearest over all clones, then what more of them get wrong."""
     found: dict[str, list[tuple[str, WrongAnswer]]] = {}
     for one in evaluations:
         for wrong in one.worst:
             found.setdefault(wrong.image_id, []).append((one.source.run, wrong))
     ordered = sorted(
         found.items(),
-        key=lambda item: (-len(item[1]), -max(wrong.probability for _, wrong in item[1]), item[0]),
+        key=lambda item: (
+            -sum(wrong.cost or 0.0 for _, wrong in item[1]),
+            -len(item[1]),
+            -max(wrong.probability for _, wrong in item[1]),
+            item[0],
+        ),
     )
     return [
         {
@@ -135,7 +150,12 @@ def _mistakes(evaluations: Sequence[Evaluation], pictures: Mapping[str, bytes]) 
             "truth": answers[0][1].truth,
             "picture": picture(pictures.get(image_id)),
             "answers": [
-                {"run": run, "answer": wrong.answer, "probability": wrong.probability}
+                {
+                    "run": run,
+                    "answer": wrong.answer,
+                    "probability": wrong.probability,
+                    "cost": wrong.cost,
+                }
                 for run, wrong in answers
             ],
         }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "confusion", "contact_sheet", "curves", "histogram"]
+__all__ = ["Curve", "Form", "PALETTE", "confusion", "contact_sheet", "curves", "histogram"]
 
 Form = Literal["svg", "png"]
 
@@ -171,6 +171,7 @@ def _fitted(data: bytes, side_px: int) -> Any:
 
 
 def _canvas(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    """Returns an empty figure and its axes, in the colours of the palette."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
@@ -238,6 +239,7 @@ def _plain_text(texts: Sequence[Any]) -> None:
 
 
 def _drawn(figure: Figure, form: Form, title: str) -> bytes:
+    """Returns a figure as bytes; an SVG in the page's colours, with a name for screen readers."""
     import matplotlib
 
     file = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,5 +57,20 @@ def _environment() -> Environment:
         "size": wording.size,
         "spell_spread": wording.spell_spread,
     }
-    environment.globals |= {"against_limit": against_limit, "undefined": wording.UNDEFINED}
+    environment.globals |= {
+        "against_limit": against_limit,
+        "block_kind": lambda block: type(block).__name__,
+        "drawing": lambda block: inline(block.draw("svg")),
+        "paired": _paired,
+        "undefined": wording.UNDEFINED,
+    }
     return environment
+
+
+def _paired(blocks: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yields blocks one by one, and two figures that follow each other together."""
+    left = list(blocks)
+    while left:
+        both = len(left) > 1 and all(type(block).__name__ == "Drawing" for block in left[:2])
+        yield tuple(left[: 1 + both])
+        del left[: 1 + both]

@@ -11,6 +11,7 @@ from darkroom.documents.facts import Link, NextStep, TrainedClone
 from darkroom.documents.page import html
 from darkroom.documents.training import curve_figures
 from darkroom.evaluation import ClonesSummary, Evaluation, summarise
+from darkroom.evaluation.people import against_people
 from darkroom.export import ParityReport
 from darkroom.records import Brief, DatasetVersion, Gate
 
@@ -62,6 +63,7 @@ def report_page(
         clones=summary,
         split=evaluations[0].source.split if evaluations else "",
         floor=line_start([one.figures.accuracy for one in evaluations]),
+        people=_people(evaluations, brief.human_baseline),
         weakest=_weakest(summary, evaluations),
         gates=gates,
         looks=looks,
@@ -74,6 +76,11 @@ def report_page(
         links=links,
         next_steps=next_steps,
     )
+
+
+def _people(evaluations: Sequence[Evaluation], human: float | None) -> list[str]:
+    """Returns how each run stands to people; nothing where nobody said how good they are."""
+    return [] if human is None else [against_people(one.figures.accuracy, human) for one in evaluations]
 
 
 def _sentence(clones: ClonesSummary | None, parity: ParityReport | None) -> str:

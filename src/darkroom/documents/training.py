@@ -41,8 +41,9 @@ def training_page(
     """
     plain = recipe.model_dump(mode="json") if isinstance(recipe, BaseModel) else dict(recipe)
     rows = _rows(clones)
-    accuracies = [row["kept"].val_accuracy for row in rows if row["kept"] is not None]
-    known = [value for value in accuracies if value is not None]
+    of_masks = any(point.val_miou is not None for clone in clones for point in clone.points)
+    name = "val_miou" if of_masks else "val_accuracy"
+    known = [value for row in rows if row["kept"] and (value := getattr(row["kept"], name)) is not None]
     return html(
         "training",
         project=project,
@@ -51,6 +52,7 @@ def training_page(
         dataset=dataset,
         network=network or plain.get("network", "the network"),
         accuracy=spread(known) if known else None,
+        of_masks=of_masks,
         figures=curve_figures(clones),
         warnings=tuple(_warnings(rows)),
         preview=picture(preview),
@@ -65,10 +67,14 @@ def curve_figures(clones: Sequence[TrainedClone]) -> Iterator[dict[str, Any]]:
     """Yields the drawings of loss and accuracy over epochs, each with words below."""
     from darkroom.documents.figures import Curve, curves
 
-    for figure, words in (
-        ("loss", "Loss; lower is better."),
-        ("accuracy", "Accuracy: share of right answers."),
-    ):
+    of_masks = any(point.val_miou is not None for clone in clones for point in clone.points)
+    shown = [("loss", "Loss; lower is better."), ("accuracy", "Accuracy: share of right answers.")]
+    if of_masks:
+        shown[1] = ("accuracy", "Accuracy: share of right pixels.")
+        shown.append(
+            ("miou", "Mean IoU: overlap of what is answered and what is right, mean over classes.")
+        )
+    for figure, words in shown:
         lines = [
             Curve(
                 name,
@@ -79,7 +85,7 @@ def curve_figures(clones: Sequence[TrainedClone]) -> Iterator[dict[str, Any]]:
             )
             for part, name, family in (("train", "train", "soft"), ("val", "validation", "accent"))
             for clone in clones
-            if clone.points
+            if clone.points and not (figure == "miou" and part == "train")
         ]
         title = f"{figure.capitalize()} per epoch, train and validation"
         yield {

@@ -16,7 +16,7 @@ from darkroom.statistics import paired_difference, spread
 from darkroom.tasks.classification import log_losses
 from darkroom.tasks.figures import ClassFigures
 
-__all__ = ["ClonesSummary", "Comparison", "compare", "summarise", "verdict"]
+__all__ = ["ClonesSummary", "Comparison", "compare", "share_spread", "summarise", "verdict"]
 
 
 def summarise(
@@ -37,8 +37,8 @@ def summarise(
     return ClonesSummary(
         runs=tuple(evaluation.source.run for evaluation in evaluations),
         count=evaluations[0].figures.count,
-        accuracy=_share_spread([one.figures.accuracy.value for one in evaluations], level),
-        macro_f1=_share_spread([one.figures.macro_f1.value for one in evaluations], level),
+        accuracy=share_spread([one.figures.accuracy.value for one in evaluations], level),
+        macro_f1=share_spread([one.figures.macro_f1.value for one in evaluations], level),
         log_loss=spread([one.figures.log_loss.value for one in evaluations], level=level),
         classes=tuple(_class_spread(row, level) for row in rows),
         churn=_mean_churn(predictions),
@@ -86,7 +86,7 @@ def verdict(difference: Interval) -> Verdict:
 def _class_spread(rows: Sequence[ClassFigures], level: float) -> ClassSpread:
     def of(figures: Sequence[Interval | None]) -> Spread | None:
         values = [figure.value for figure in figures if figure is not None]
-        return _share_spread(values, level) if len(values) == len(figures) else None
+        return share_spread(values, level) if len(values) == len(figures) else None
 
     return ClassSpread(
         label=rows[0].label,
@@ -97,7 +97,7 @@ def _class_spread(rows: Sequence[ClassFigures], level: float) -> ClassSpread:
     )
 
 
-def _share_spread(values: Sequence[float], level: float) -> Spread:
+def share_spread(values: Sequence[float], level: float) -> Spread:
     """Returns the spread of shares; the t interval knows of no end at 0 and 1, and is cut there."""
     found = spread(values, level=level)
     if found.interval is None:

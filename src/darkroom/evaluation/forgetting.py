@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from darkroom import atomic
-from darkroom.errors import Damaged
+from darkroom.errors import Damaged, NotFound
+from darkroom.evaluation.mask_answers import load_mask_answers, packed, save_mask_answers
 from darkroom.evaluation.predictions import Predictions, load_predictions, save_predictions
-from darkroom.evaluation.record import Evaluation
-from darkroom.evaluation.run import load_evaluation
+from darkroom.evaluation.record import Judgement
+from darkroom.evaluation.run import load_any_evaluation
 
 __all__ = ["forget_answers"]
 
@@ -42,6 +43,8 @@ def forget_answers(run_folder: Path, image_ids: Collection[str]) -> list[Path]:
 
 def _without_rows(run_folder: Path, path: Path, gone: frozenset[str]) -> list[Path]:
     split = path.stem.removeprefix("predictions-")
+    if path.with_suffix(".masks").exists():
+        return _without_masks(run_folder, path, gone)
     try:
         found = load_predictions(run_folder, split)
     except Damaged:
@@ -60,15 +63,40 @@ def _without_rows(run_folder: Path, path: Path, gone: frozenset[str]) -> list[Pa
             found.labels[kept],
             None if groups is None else tuple(g for g, keep in zip(groups, kept, strict=True) if keep),
             found.probabilities[kept],
+            None if found.brightness is None else found.brightness[kept],
         ),
     )
     return [path, path.with_suffix(".npy")]
 
 
+def _without_masks(run_folder: Path, path: Path, gone: frozenset[str]) -> list[Path]:
+    split, files = path.stem.removeprefix("predictions-"), [path, path.with_suffix(".npy")]
+    files.append(path.with_suffix(".masks"))
+    try:
+        found = load_mask_answers(run_folder, split)
+        places = [place for place, image_id in enumerate(found.image_ids) if image_id not in gone]
+        if len(places) == len(found.image_ids):
+            return []
+        masks = [packed(found.mask(place)) for place in places]
+    except (NotFound, Damaged):
+        for file in files:
+            file.unlink(missing_ok=True)
+        return [path]
+    groups = found.groups
+    kept = found._replace(
+        image_ids=tuple(found.image_ids[place] for place in places),
+        groups=None if groups is None else tuple(groups[place] for place in places),
+        counts=found.counts[places],
+        ends=np.cumsum([len(mask) for mask in masks], dtype=np.int64),
+    )
+    save_mask_answers(run_folder, split, kept, masks)
+    return files
+
+
 def _without_mistakes(run_folder: Path, path: Path, gone: frozenset[str]) -> list[Path]:
     split = path.stem.removeprefix("evaluation-")
     try:
-        found = load_evaluation(run_folder, split)
+        found = load_any_evaluation(run_folder, split)
     except Damaged:
         path.unlink(missing_ok=True)
         return [path]
@@ -82,7 +110,7 @@ def _without_mistakes(run_folder: Path, path: Path, gone: frozenset[str]) -> lis
     return [path]
 
 
-def _noted(evaluation: Evaluation) -> tuple[str, ...]:
+def _noted(evaluation: Judgement) -> tuple[str, ...]:
     return evaluation.notes if NOTE in evaluation.notes else (*evaluation.notes, NOTE)
 
 

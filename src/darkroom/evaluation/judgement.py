@@ -12,7 +12,7 @@ from darkroom.statistics.bootstrap import Groups
 from darkroom.tasks.classification import measure
 from darkroom.tasks.figures import ClassificationFigures
 
-__all__ = ["judge"]
+__all__ = ["FEW_GROUPS", "FEW_IMAGES", "judge"]
 
 FEW_GROUPS = 10
 """With fewer groups percentile intervals come out too narrow. Source: Cameron, Gelbach and Miller,
@@ -34,6 +34,7 @@ def judge(
     draws: int = 2000,
     seed: int = 0,
     worst: int = 24,
+    costs: np.ndarray | None = None,
 ) -> Evaluation:
     """Returns the figures of the answers with their intervals, and the worst mistakes.
 
@@ -48,6 +49,8 @@ def judge(
         draws: how many times the images are drawn.
         seed: the same seed gives the same intervals.
         worst: how many mistakes to list at most.
+        costs: (C, C) what each answer (column) to each class (row) costs; the dearest mistakes then come
+            first.
 
     Raises:
         Invalid: what was given does not fit together, is empty, or holds no probabilities.
@@ -66,7 +69,7 @@ def judge(
         labels=tuple(classes),
         figures=figures,
         errors=int(np.count_nonzero(answers != labels)),
-        worst=tuple(_worst(labels, probabilities, image_ids, classes, worst)),
+        worst=tuple(_worst(labels, probabilities, image_ids, classes, worst, costs)),
         notes=tuple(_notes(figures, groups)),
         level=level,
         draws=draws,
@@ -80,14 +83,16 @@ def _worst(
     image_ids: Sequence[str],
     classes: Sequence[str],
     most: int,
+    costs: np.ndarray | None,
 ) -> Iterator[WrongAnswer]:
-    """Yields the most confidently wrong first; equally confident ones in the order of their ids."""
+    """Yields the dearest first, then the most confidently wrong, then in the order of their ids."""
     answers = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(answers != labels)
     confidence = probabilities[wrong, answers[wrong]]
     truth = probabilities[wrong, labels[wrong]]
     ids = np.asarray([image_ids[place] for place in wrong.tolist()], dtype=str)
-    for rank in np.lexsort((ids, truth, -confidence))[:most].tolist():
+    paid = np.zeros(len(wrong)) if costs is None else costs[labels[wrong], answers[wrong]]
+    for rank in np.lexsort((ids, truth, -confidence, -paid))[:most].tolist():
         place = int(wrong[rank])
         yield WrongAnswer(
             image_id=image_ids[place],
@@ -95,6 +100,7 @@ def _worst(
             answer=classes[int(answers[place])],
             probability=float(confidence[rank]),
             truth_probability=float(truth[rank]),
+            cost=None if costs is None else float(paid[rank]),
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,20 @@ import numpy as np
 from darkroom import atomic
 from darkroom.errors import Damaged, NotFound
 
-__all__ = ["Predictions", "groups_of", "load_predictions", "save_predictions"]
+__all__ = [
+    "LARGE_BYTES",
+    "PART_BYTES",
+    "Predictions",
+    "groups_of",
+    "load_predictions",
+    "save_predictions",
+]
+
+LARGE_BYTES = 32_000_000
+"""A larger file of probabilities is mapped, not read."""
+
+PART_BYTES = 4_000_000
+"""Written at a time."""
 
 
 class Predictions(NamedTuple):
@@ -25,7 +39,9 @@ class Predictions(NamedTuple):
     """(N,) int64, index of the right class."""
     groups: tuple[str | None, ...] | None
     probabilities: np.ndarray
-    """(N, C) float32."""
+    """(N, C) float32; a large one lies in its file and is read as it is needed."""
+    brightness: np.ndarray | None = None
+    """(N,) float32, mean of each tensor, 0 (black) to 1 (white); None where an older version predicted."""
 
     @property
     def answers(self) -> np.ndarray:
@@ -42,21 +58,19 @@ def save_predictions(folder: Path, split: str, predictions: Predictions) -> tupl
     Raises:
         StorageFailed: the disk is full or refuses.
     """
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(predictions.probabilities, dtype=np.float32), allow_pickle=False)
-    data = buffer.getvalue()
-    sha256 = hashlib.sha256(data).hexdigest()
+    name, digest = f"predictions-{split}.npy", hashlib.sha256()
+    atomic.write_parts(folder / name, _file_of(predictions.probabilities, digest))
+    brightness = predictions.brightness
     facts = {
         "schema_version": 1,
-        "probabilities_sha256": sha256,
+        "probabilities_sha256": digest.hexdigest(),
         "image_ids": list(predictions.image_ids),
         "labels": [int(label) for label in predictions.labels],
         "groups": None if predictions.groups is None else list(predictions.groups),
+        "brightness": None if brightness is None else [round(float(one), 4) for one in brightness],
     }
-    name = f"predictions-{split}.npy"
-    atomic.write_bytes(folder / name, data)
     atomic.write_text(folder / f"predictions-{split}.json", json.dumps(facts, ensure_ascii=False))
-    return name, sha256
+    return name, digest.hexdigest()
 
 
 def load_predictions(folder: Path, split: str) -> Predictions:
@@ -95,14 +109,37 @@ def groups_of(names: Sequence[str | None] | np.ndarray | None) -> tuple[str | No
     return plain if any(plain) else None
 
 
+def _file_of(probabilities: np.ndarray, digest: hashlib._Hash) -> Iterator[bytes]:
+    """Yields a .npy file in parts, of (N, C) float32, and tells them to a digest."""
+    head = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": probabilities.shape}
+    np.lib.format.write_array_header_1_0(head, shape)
+    rows = max(1, PART_BYTES // max(1, 4 * probabilities.shape[1]))
+    parts = (
+        np.ascontiguousarray(probabilities[start : start + rows], dtype="<f4").tobytes()
+        for start in range(0, len(probabilities), rows)
+    )
+    for part in chain([head.getvalue()], parts):
+        digest.update(part)
+        yield part
+
+
 def _read(path: Path) -> Predictions:
-    data, facts = path.read_bytes(), json.loads(path.with_suffix(".json").read_text("utf-8"))
-    if hashlib.sha256(data).hexdigest() != facts["probabilities_sha256"]:
+    facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != facts["probabilities_sha256"]:
         raise ValueError("its bytes are not those that were written")
-    probabilities = np.load(io.BytesIO(data), allow_pickle=False)
+    mapped = "r" if path.stat().st_size > LARGE_BYTES else None
+    probabilities = np.load(path, mmap_mode=mapped, allow_pickle=False)
     labels, groups = np.asarray(facts["labels"], dtype=np.int64), facts["groups"]
+    brightness = facts.get("brightness")
     if len(probabilities) != len(labels) or len(labels) != len(facts["image_ids"]):
         raise ValueError("it does not hold as many rows as there are images")
     return Predictions(
-        tuple(facts["image_ids"]), labels, None if groups is None else tuple(groups), probabilities
+        tuple(facts["image_ids"]),
+        labels,
+        None if groups is None else tuple(groups),
+        probabilities,
+        None if brightness is None else np.asarray(brightness, dtype=np.float32),
     )

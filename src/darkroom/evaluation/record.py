@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
+from darkroom.evaluation.findings import Calibration, Curves, OperatingFigures, PairCost, Slices
 from darkroom.records import Interval, Record, Split, Spread, Task
 from darkroom.records.record import Fact, FrozenMap
 from darkroom.tasks.figures import ClassificationFigures
@@ -16,6 +17,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "EvaluationSource",
+    "Judgement",
     "Verdict",
     "WrongAnswer",
 ]
@@ -55,22 +57,17 @@ class WrongAnswer(Fact):
     """Of the answer."""
     truth_probability: float
     """Of the class that the label says."""
+    cost: float | None = None
+    """Of this mistake by the brief; None where it sets no costs."""
 
 
-class Evaluation(Record):
-    """How good one model is on one split."""
+class Judgement(Record):
+    """What all evaluations say, whatever the task: `Evaluation`, or `MaskEvaluation` for segmentation."""
 
     source: EvaluationSource = EvaluationSource()
     """What was evaluated, on what."""
-    task: Task = "classification"
     labels: tuple[str, ...]
     """Names of the classes in the order of the output."""
-    figures: ClassificationFigures
-    """The figures, with their intervals."""
-    errors: int
-    """How many answers were wrong."""
-    worst: tuple[WrongAnswer, ...]
-    """The most confidently wrong first; at most as many as were asked for."""
     notes: tuple[str, ...] = ()
     """What a reader of the figures must know: classes without images, too few groups, …"""
     looks: int = 1
@@ -90,6 +87,29 @@ class Evaluation(Record):
     images_per_second: float | None = None
     """Reading and predicting, on this host."""
     evaluated_at: AwareDatetime | None = None
+
+
+class Evaluation(Judgement):
+    """How good one classifier is on one split."""
+
+    task: Task = "classification"
+    figures: ClassificationFigures
+    """The figures, with their intervals."""
+    errors: int
+    """How many answers were wrong."""
+    worst: tuple[WrongAnswer, ...]
+    """The dearest first where mistakes have costs, then the most confidently wrong; at most as many as were
+    asked for."""
+    curves: Curves | None = None
+    """Precision against recall and ROC; None where an older version measured."""
+    calibration: Calibration | None = None
+    """Whether the probabilities mean what they say."""
+    operating: OperatingFigures | None = None
+    """How it does with its thresholds and "not sure"; None while no operating point was chosen."""
+    pair_costs: tuple[PairCost, ...] = ()
+    """The dearest kinds of mistakes; none where the brief sets no costs."""
+    slices: Slices | None = None
+    """Accuracy on parts of the images."""
 
 
 class ClassSpread(Fact):
@@ -122,15 +142,17 @@ class Comparison(Fact):
     """Two models on the same images."""
 
     difference: Interval
-    """Accuracy of the first minus that of the second, drawn in pairs."""
+    """Accuracy of the first minus that of the second, drawn in pairs; for masks: mean IoU."""
+    figure: str = "accuracy"
+    """What the difference is of: "accuracy" or "mean IoU"."""
     verdict: Verdict
     """Of the first against the second; needs an interval that does not hold 0."""
     only_first_right: int
-    """Images that only the first answers rightly."""
+    """Images that only the first answers rightly; for masks: that it answers with a larger IoU."""
     only_second_right: int
-    """Images that only the second answers rightly."""
+    """Images that only the second answers rightly; for masks: that it answers with a larger IoU."""
     churn: float
-    """Share of images with different answers."""
+    """Share of images with different answers; for masks: of pixels."""
     same_images: int
     """Images that both were asked about."""
     metrics: FrozenMap[str, Interval] = {}

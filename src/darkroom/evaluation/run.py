@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from pydantic import ValidationError
 
 from darkroom import atomic
 from darkroom.errors import Damaged, Invalid, NotFound
+from darkroom.evaluation.batches import batches_of, check_classes, source_of
+from darkroom.evaluation.depth import Depth, deepened
 from darkroom.evaluation.judgement import judge
-from darkroom.evaluation.predictions import Predictions, groups_of, save_predictions
-from darkroom.evaluation.record import Evaluation, EvaluationSource
+from darkroom.evaluation.predictions import LARGE_BYTES, Predictions, groups_of, save_predictions
+from darkroom.evaluation.mask_record import MaskEvaluation, any_evaluation
+from darkroom.evaluation.record import Evaluation
 from darkroom.records import ModelCard, Split, now
 
-__all__ = ["LabelledImages", "evaluate_run", "evaluation_path", "load_evaluation"]
+__all__ = [
+    "LabelledImages",
+    "evaluate_run",
+    "evaluation_path",
+    "load_any_evaluation",
+    "load_evaluation",
+    "looks_before",
+]
 
 
 class LabelledImages(Protocol):
@@ -47,9 +57,12 @@ def evaluate_run(
     draws: int = 2000,
     seed: int = 0,
     worst: int = 24,
+    depth: Depth | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Predicts a split with a run's weights and judges the answers.
+
+    However many images there are, the memory stays the same: large probabilities lie in a file.
 
     Leaves in the run's folder: `predictions-<split>.npy` and `.json`, and last `evaluation-<split>.json`.
 
@@ -64,6 +77,8 @@ def evaluate_run(
         draws: how many times the images are drawn.
         seed: of the bootstrap.
         worst: how many mistakes to list at most.
+        depth: costs, operating point and facts about the images, for a deeper look; without them only
+            curves and calibration.
         on_progress: called with images done and images in all.
 
     Raises:
@@ -71,29 +86,26 @@ def evaluate_run(
         Damaged: the weights cannot be read.
         Invalid: the images do not fit the model, there are none, or the model answers with NaN.
     """
-    began = time.perf_counter()
-    card, probabilities = _predict(run_folder, images, weights, classes, device, batch_size, on_progress)
-    seconds = time.perf_counter() - began
-    predictions = Predictions(
-        tuple(images.image_ids), np.asarray(images.labels), groups_of(images.groups), probabilities
-    )
-    evaluation = judge(
-        predictions.labels,
-        predictions.probabilities,
-        predictions.image_ids,
-        predictions.groups,
-        classes=card.labels,
-        source=_source(card, run_folder, split),
-        draws=draws,
-        seed=seed,
-        worst=worst,
-    )
-    return _kept(
-        evaluation,
-        run_folder,
-        predictions,
-        {"device": device, "images_per_second": len(predictions.labels) / seconds, "evaluated_at": now()},
-    )
+    depth = depth or Depth()
+    with atomic.scratch_folder(run_folder) as scratch:
+        asked = _Asked(run_folder, _Watched(images), weights, classes, device, batch_size, on_progress)
+        began = time.perf_counter()
+        card, predictions = _predict(asked, scratch)
+        speed = len(predictions.labels) / (time.perf_counter() - began)
+        evaluation = judge(
+            predictions.labels,
+            predictions.probabilities,
+            predictions.image_ids,
+            predictions.groups,
+            classes=card.labels,
+            source=source_of(card, run_folder, split),
+            draws=draws,
+            seed=seed,
+            worst=worst,
+            costs=depth.prices.table if depth.prices else None,
+        )
+        facts = {"device": device, "images_per_second": speed, "evaluated_at": now()}
+        return _kept(deepened(evaluation, predictions, depth), run_folder, predictions, facts)
 
 
 def evaluation_path(run_folder: Path, split: str = "test") -> Path:
@@ -102,11 +114,29 @@ def evaluation_path(run_folder: Path, split: str = "test") -> Path:
 
 
 def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
-    """Reads the evaluation of a run.
+    """Reads the evaluation of a classifier.
 
     Raises:
         NotFound: the run was not evaluated on this split.
         Damaged: its file, or the predictions it rests on, are not what was written.
+        Invalid: the run answers masks.
+    """
+    found = load_any_evaluation(run_folder, split)
+    if isinstance(found, MaskEvaluation):
+        raise Invalid(
+            "evaluation.of-masks",
+            "Run {run} answers masks; what was asked for is about classes of whole pictures.",
+            run=run_folder.name,
+        )
+    return found
+
+
+def load_any_evaluation(run_folder: Path, split: str = "test") -> Evaluation | MaskEvaluation:
+    """Reads the evaluation of a run of any task.
+
+    Raises:
+        NotFound: the run was not evaluated on this split.
+        Damaged: its file is not what was written.
     """
     path = evaluation_path(run_folder, split)
     if not path.is_file():
@@ -118,7 +148,7 @@ def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
             split=split,
         )
     try:
-        return Evaluation.model_validate_json(path.read_bytes())
+        return any_evaluation(path.read_bytes())
     except ValidationError as error:
         raise Damaged(
             "evaluation.damaged",
@@ -128,95 +158,76 @@ def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
         ) from error
 
 
-def _predict(
-    run_folder: Path,
-    images: LabelledImages,
-    weights: str,
-    classes: Sequence[str] | None,
-    device: str,
-    batch_size: int,
-    on_progress: Callable[[int, int], None] | None,
-) -> tuple[ModelCard, np.ndarray]:
+def looks_before(run_folder: Path, evaluation: Evaluation | MaskEvaluation) -> int:
+    """Returns how often the same images were looked at with this run before."""
+    try:
+        before = load_any_evaluation(run_folder, evaluation.source.split)
+    except (NotFound, Damaged):
+        return 0
+    return before.looks if before.source.dataset_id == evaluation.source.dataset_id else 0
+
+
+class _Asked(NamedTuple):
+    """What is asked of whom."""
+
+    run_folder: Path
+    images: _Watched
+    weights: str
+    classes: Sequence[str] | None
+    device: str
+    batch_size: int
+    on_progress: Callable[[int, int], None] | None
+
+
+class _Watched:
+    """Images that note how bright each is as it is looked at, so that nothing is read twice."""
+
+    def __init__(self, images: LabelledImages) -> None:
+        self._images = images
+        self.image_ids, self.labels, self.groups = images.image_ids, images.labels, images.groups
+        self.brightness = np.full(len(images.image_ids), np.nan, np.float32)
+
+    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        tensors = self._images.gather(indices, out=out)
+        sums = tensors.reshape(len(tensors), -1).sum(axis=1, dtype=np.uint64)
+        self.brightness[indices] = sums / (255.0 * tensors[0].size)
+        return tensors
+
+
+def _predict(asked: _Asked, scratch: Path) -> tuple[ModelCard, Predictions]:
     from darkroom.networks.image_model import ImageModel
-    from darkroom.networks.predictor import predict
+    from darkroom.networks.predictor import predict_into
     from darkroom.networks.saved import load
 
-    network, card = load(run_folder / "checkpoints" / f"{weights}.safetensors")
-    _check_classes(card, classes)
-    batches = _batches(images, card.contract.shape, batch_size, on_progress)
-    probabilities = predict(ImageModel.of(network, card), batches, device=device, batch_size=batch_size)
-    return card, probabilities.reshape(-1, len(card.labels))  # (0, 0) when there are no images
-
-
-def _batches(
-    images: LabelledImages,
-    shape: tuple[int, int, int],
-    batch_size: int,
-    on_progress: Callable[[int, int], None] | None,
-) -> Iterator[np.ndarray]:
-    """Yields (n, H, W, C) uint8; one buffer is used over and over."""
-    count, buffer = len(images.image_ids), None
-    for start in range(0, count, batch_size):
-        indices = np.arange(start, min(start + batch_size, count))
-        if buffer is not None and len(buffer) == len(indices):
-            buffer = images.gather(indices, out=buffer)
-        else:
-            buffer = images.gather(indices)
-        _check_shape(buffer.shape[1:], shape)
-        yield buffer
-        if on_progress is not None:
-            on_progress(int(indices[-1]) + 1, count)
-
-
-def _source(card: ModelCard, run_folder: Path, split: Split) -> EvaluationSource:
-    return EvaluationSource(
-        run=card.run or run_folder.name,
-        network=card.network,
-        seed=card.seed,
-        epoch=card.epoch,
-        dataset=card.dataset,
-        dataset_id=card.dataset_id,
-        split=split,
+    network, card = load(asked.run_folder / "checkpoints" / f"{asked.weights}.safetensors")
+    check_classes(card, asked.classes)
+    batches = batches_of(asked.images, card.contract.shape, asked.batch_size, asked.on_progress)
+    probabilities = _room_for((len(asked.images.image_ids), len(card.labels)), scratch)
+    model = ImageModel.of(network, card)
+    predict_into(probabilities, model, batches, device=asked.device, batch_size=asked.batch_size)
+    return card, Predictions(
+        tuple(asked.images.image_ids),
+        np.asarray(asked.images.labels),
+        groups_of(asked.images.groups),
+        probabilities,
+        asked.images.brightness,
     )
+
+
+def _room_for(shape: tuple[int, int], scratch: Path) -> np.ndarray:
+    """Returns an array float32 to be filled; a large one lies in a file."""
+    if 4 * shape[0] * shape[1] <= LARGE_BYTES:
+        return np.empty(shape, np.float32)
+    return np.lib.format.open_memmap(scratch / "probabilities.npy", "w+", np.float32, shape)
 
 
 def _kept(
     evaluation: Evaluation, run_folder: Path, predictions: Predictions, facts: dict[str, object]
 ) -> Evaluation:
     split = evaluation.source.split
-    looks = _looks_before(run_folder, evaluation) + 1
+    looks = looks_before(run_folder, evaluation) + 1
     name, sha256 = save_predictions(run_folder, split, predictions)
     files = {"predictions": name, "predictions_sha256": sha256, "looks": looks}
     evaluation = evaluation.model_copy(update=facts | files)
     atomic.write_text(evaluation_path(run_folder, split), evaluation.model_dump_json(indent=1) + "\n")
     return evaluation
-
-
-def _looks_before(run_folder: Path, evaluation: Evaluation) -> int:
-    try:
-        before = load_evaluation(run_folder, evaluation.source.split)
-    except (NotFound, Damaged):
-        return 0
-    return before.looks if before.source.dataset_id == evaluation.source.dataset_id else 0
-
-
-def _check_shape(found: tuple[int, ...], expected: tuple[int, int, int]) -> None:
-    if found != expected:
-        raise Invalid(
-            "evaluation.other-shape",
-            "The model takes pictures of {expected} (height, width, channels). Received: {found}.",
-            do="Evaluate on a dataset that is rendered under the contract of the model's card.",
-            expected=expected,
-            found=found,
-        )
-
-
-def _check_classes(card: ModelCard, classes: Sequence[str] | None) -> None:
-    if classes is not None and tuple(classes) != card.labels:
-        raise Invalid(
-            "evaluation.other-classes",
-            "The model answers with {model}; the dataset's classes are {dataset}.",
-            do="Evaluate on a version of the dataset that the model was trained on.",
-            model=", ".join(card.labels),
-            dataset=", ".join(classes),
-        )

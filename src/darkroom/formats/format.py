@@ -48,7 +48,9 @@ class Reading(NamedTuple):
     skipped: list[str]
     """Files that are not pictures, or that nothing names; complete once the entries are read to the end."""
     mask_values: Mapping[int, int] = {}
-    """Value in the mask files → index of its class."""
+    """Value in the mask files → index of its class, 255 for "not said"."""
+    mask_colours: Mapping[tuple[int, int, int], int] = {}
+    """Colour in the mask files → the same; empty where classes have no colours."""
 
 
 class Picture(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,6 +10,14 @@ from typing import TYPE_CHECKING
 from darkroom import atomic
 from darkroom.errors import Invalid, InvalidImage, InvalidLabel, Unsupported
 from darkroom.formats.format import Entry, Export, Picture, Problem, Reading
+from darkroom.formats.mask_classes import (
+    CLASSES_FILE,
+    IGNORE,
+    NOT_CLASSES,
+    Colour,
+    check_class_names,
+    read_mask_classes,
+)
 from darkroom.formats.tree import (
     SPLIT_FOLDERS,
     Tree,
@@ -26,22 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSES_FILE", "IGNORE", "encode_mask", "load_mask", "read_png_masks", "write_png_masks"]
 
-CLASSES_FILE = "classes.txt"
-
-IGNORE = 255
-"""Index that means "not said"."""
-
 MOST_PIXELS = 100_000_000
 """A mask with more is refused before it is decoded."""
 
-_INDEXED = re.compile(r"\s*(\d{1,5})[\s:,;]+(\S.*)")
+TRANSPARENT = -1
+"""Stands for the colour of pixels that cannot be seen: nothing is said there."""
 
 
 def read_png_masks(folder: Path) -> Reading:
     """Reads `images/`, `masks/` and `classes.txt`, perhaps with train, val and test below both folders.
 
     A mask is called as its picture, with the ending .png. Each line of classes.txt is a name, the first
-    for index 0, or a number and a name. A picture without a mask has no label.
+    for index 0, or a number and a name, perhaps with a colour. A picture without a mask has no label.
 
     Raises:
         Invalid: a folder or classes.txt is missing, or classes.txt cannot be understood.
@@ -55,15 +58,16 @@ def read_png_masks(folder: Path) -> Reading:
                 folder=folder,
                 file=CLASSES_FILE,
             )
-    names = _read_classes(folder / CLASSES_FILE)
+    classes = read_mask_classes(folder / CLASSES_FILE)
     problems: list[Problem] = []
     skipped: list[str] = []
     return Reading(
-        classes=tuple(names.values()),
+        classes=classes.names,
         entries=_entries(folder, problems, skipped),
         problems=problems,
         skipped=skipped,
-        mask_values={value: index for index, value in enumerate(names)},
+        mask_values=classes.values,
+        mask_colours=classes.colours,
     )
 
 
@@ -77,7 +81,7 @@ def write_png_masks(folder: Path, export: Export) -> None:
         StorageFailed: the disk refuses; nothing is left.
     """
     refuse_full_folder(folder)
-    _check_classes(export.classes)
+    _check_export(export.classes)
     masks: set[PurePosixPath] = set()
     with atomic.write_folder(folder) as aside:
         for name in ("images", "masks"):
@@ -97,13 +101,19 @@ def write_png_masks(folder: Path, export: Export) -> None:
 
 
 def load_mask(
-    path: Path, values: Mapping[int, int], *, size_px: tuple[int, int] | None = None
+    path: Path,
+    values: Mapping[int, int],
+    *,
+    colours: Mapping[Colour, int] | None = None,
+    size_px: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Reads a mask file as class indices.
 
     Args:
-        path: a palette, grey or two-coloured PNG.
+        path: a palette, grey or two-coloured PNG; a colour PNG where colours are given.
         values: value in the file → index of its class; 255 means "not said" unless it is among them.
+        colours: colour in the file → index of its class; of a palette PNG its colours count then, not its
+            values.
         size_px: width and height that the picture has, upright.
 
     Returns:
@@ -114,23 +124,18 @@ def load_mask(
     """
     import numpy as np
 
-    pixels = _decoded(path, size_px)
-    found = np.unique(pixels).tolist()
-    known = {IGNORE: IGNORE, **values}
-    strange = [value for value in found if value not in known]
+    pixels, coloured = _decoded(path, size_px, bool(colours))
+    known = {_packed(colour): index for colour, index in (colours or {}).items()}
+    if not coloured:
+        known = {IGNORE: IGNORE, **values}
+    elif TRANSPARENT not in known:
+        known[TRANSPARENT] = IGNORE
+    found, places = np.unique(pixels, return_inverse=True)
+    strange = [value for value in found.tolist() if value not in known]
     if strange:
-        raise InvalidLabel(
-            "masks.unknown-value",
-            "{path} holds {values}, for which {file} has no class.",
-            do="Add the class to {file}, or correct the mask.",
-            path=path,
-            values=", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else ""),
-            file=CLASSES_FILE,
-        )
-    table = np.full(max(found) + 1, IGNORE, np.uint8)
-    for value in found:
-        table[value] = known[value]
-    return table[pixels]
+        raise _unknown(path, strange, coloured=coloured)
+    table = np.array([known[value] for value in found.tolist()], np.uint8)
+    return table[places.reshape(pixels.shape)]
 
 
 def encode_mask(indices: np.ndarray) -> bytes:
@@ -142,32 +147,73 @@ def encode_mask(indices: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _decoded(path: Path, size_px: tuple[int, int] | None) -> np.ndarray:
+def _decoded(path: Path, size_px: tuple[int, int] | None, has_colours: bool) -> tuple[np.ndarray, bool]:
+    """Returns a mask's values or packed colours (H, W) int64, and whether they are colours."""
     import numpy as np
 
     from darkroom.images.opening import opened
 
     try:
         with opened(path.read_bytes(), max_pixels=MOST_PIXELS) as image:
-            _check_mask(path, image.format, image.mode)
+            _check_mask(path, image.format, image.mode, has_colours)
             _check_size(path, image.size, size_px)
-            return np.asarray(image).astype(np.int64)
+            if not has_colours or image.mode not in ("P", "RGB", "RGBA"):
+                return np.asarray(image).astype(np.int64), False
+            pixels = np.asarray(image.convert("RGBA")).astype(np.int64)
+            packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+            return np.where(pixels[..., 3] == 0, TRANSPARENT, packed), True
     except (InvalidImage, Unsupported, OSError) as error:
         raise InvalidLabel(
             "masks.undecodable", "{path} is not a PNG that can be read: {why}", path=path, why=error
         ) from None
 
 
-def _check_mask(path: Path, format: str | None, mode: str) -> None:
-    if format != "PNG" or mode not in ("P", "L", "1", "I", "I;16"):
+def _check_mask(path: Path, format: str | None, mode: str, has_colours: bool) -> None:
+    if format != "PNG":
         raise InvalidLabel(
-            "masks.colour",
-            "{path} is a colour or lossy picture ({format} {mode}); expected one index per pixel.",
-            do="Save it as a palette or grey PNG.",
+            "masks.lossy",
+            "{path} is no PNG but {format}: values next to an outline may have been mixed.",
+            do="Save the mask as a palette or grey PNG of indices, from its source.",
             path=path,
             format=format,
-            mode=mode,
         )
+    if mode not in ("P", "L", "1", "I", "I;16") and not has_colours:
+        raise InvalidLabel(
+            "masks.colour",
+            "{path} is a colour picture ({mode}), and {file} gives no colours; expected one index per "
+            "pixel.",
+            do="Write the colour of each class into {file}, as in: 1 road #804080. Or save the mask as a "
+            "palette or grey PNG of indices.",
+            path=path,
+            mode=mode,
+            file=CLASSES_FILE,
+        )
+
+
+def _unknown(path: Path, strange: list[int], *, coloured: bool) -> InvalidLabel:
+    shown = [f"#{value:06x}" if coloured else str(value) for value in strange[:5]]
+    values = ", ".join(shown) + (", …" if len(strange) > 5 else "")
+    if coloured:
+        return InvalidLabel(
+            "masks.unknown-colour",
+            "{path} holds colours for which {file} has no class: {values}.",
+            do="Add them to {file}; or correct the mask: one that was scaled or smoothed mixes colours.",
+            path=path,
+            values=values,
+            file=CLASSES_FILE,
+        )
+    return InvalidLabel(
+        "masks.unknown-value",
+        "{path} holds {values}, for which {file} has no class.",
+        do="Add the class to {file}, or correct the mask.",
+        path=path,
+        values=values,
+        file=CLASSES_FILE,
+    )
+
+
+def _packed(colour: Colour) -> int:
+    return colour[0] << 16 | colour[1] << 8 | colour[2]
 
 
 def _check_size(path: Path, size: tuple[int, int], size_px: tuple[int, int] | None) -> None:
@@ -214,43 +260,17 @@ def _no_picture(mask: str) -> Problem:
     )
 
 
-def _read_classes(path: Path) -> dict[int, str]:
-    """Returns value → name, by rising value."""
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except OSError:
+def _check_export(names: tuple[str, ...]) -> None:
+    check_class_names(names)
+    lost = [name for name in names if name.lower() in NOT_CLASSES]
+    if lost:
         raise Invalid(
-            "masks.no-classes",
-            "No {file} in {folder}: expected one class per line, the first for index 0.",
-            do="Write one, for example: 0 background",
+            "masks.name-means-none",
+            "A class cannot be called {name!r} in {file}: it would be read as none.",
+            do="Rename the class.",
+            name=lost[0],
             file=CLASSES_FILE,
-            folder=path.parent,
-        ) from None
-    except UnicodeDecodeError:
-        raise Invalid("masks.classes-not-text", "{path} is not UTF-8.", path=path) from None
-    names = [line.strip() for line in lines if line.strip()]
-    matches = [_INDEXED.fullmatch(line) for line in names]
-    if names and all(matches):
-        pairs = [(int(match[1]), match[2]) for match in matches if match]
-    else:
-        pairs = list(enumerate(names))
-    found = dict(sorted(pairs))
-    _check_classes(tuple(found.values()), path=path, expected=len(pairs))
-    return found
-
-
-def _check_classes(
-    names: tuple[str, ...], *, path: Path | None = None, expected: int | None = None
-) -> None:
-    broken = [name for name in names if not name or name != name.strip() or len(name.splitlines()) != 1]
-    twice = len(set(names)) < len(names) or (expected is not None and expected != len(names))
-    if names and len(names) <= IGNORE and not broken and not twice:
-        return
-    raise Invalid(
-        "masks.bad-classes",
-        "{path}: expected 1 to 255 classes, each number and each name once and on a line of its own.",
-        path=path or CLASSES_FILE,
-    )
+        )
 
 
 def _write_pair(aside: Path, target: PurePosixPath, picture: Picture) -> None:

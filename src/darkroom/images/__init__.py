@@ -7,6 +7,7 @@ from darkroom.images.contract import Prepared, Step, apply_contract, prepare
 from darkroom.images.decode import Decoded, decode
 from darkroom.images.describe import describe
 from darkroom.images.opening import MAX_PIXELS, MAX_SIDE_PX
+from darkroom.images.overlay import class_colours, overlay
 from darkroom.images.reference import reference_contract, reference_steps
 from darkroom.images.thumbnail import thumbnail
 from darkroom.images.transform import Transform, transform_of
@@ -19,8 +20,10 @@ __all__ = [
     "Step",
     "Transform",
     "apply_contract",
+    "class_colours",
     "decode",
     "describe",
+    "overlay",
     "prepare",
     "reference_contract",
     "reference_steps",

@@ -51,6 +51,15 @@ def median3(pixels: Pixels) -> Pixels:
     )[1]
 
 
+def dark_background(pixels: Pixels) -> Pixels:
+    """Returns 255 − p where the outermost pixels are light: their mean over all channels is above 127.5."""
+    rim = (pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1])
+    if pixels.shape[0] == 1 or pixels.shape[1] == 1:
+        rim = (pixels,)
+    total = sum(int(part.sum(dtype=np.int64)) for part in rim)
+    return invert(pixels) if 2 * total > 255 * sum(part.size for part in rim) else pixels
+
+
 def _sorted_three(a: Pixels, b: Pixels, c: Pixels) -> tuple[Pixels, Pixels, Pixels]:
     small, large = np.minimum(a, b), np.maximum(a, b)
     return np.minimum(small, c), np.maximum(small, np.minimum(large, c)), np.maximum(large, c)
@@ -60,4 +69,5 @@ ENHANCEMENTS: dict[str, Callable[[Pixels], Pixels]] = {
     "invert": invert,
     "autocontrast": autocontrast,
     "median3": median3,
+    "dark_background": dark_background,
 }

@@ -172,8 +172,21 @@ def _median3(pixels: Pixels) -> Pixels:
     return np.sort(np.stack(nine), axis=0)[4]
 
 
+def _dark_background(pixels: Pixels) -> Pixels:
+    height, width, _ = pixels.shape
+    rim = [
+        int(value)
+        for y in range(height)
+        for x in range(width)
+        if y in (0, height - 1) or x in (0, width - 1)
+        for value in pixels[y, x]
+    ]
+    return 255 - pixels if 2 * sum(rim) > 255 * len(rim) else pixels
+
+
 _ENHANCE = {
     "invert": lambda pixels: 255 - pixels,
     "autocontrast": _autocontrast,
     "median3": _median3,
+    "dark_background": _dark_background,
 }

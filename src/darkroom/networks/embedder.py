@@ -75,7 +75,8 @@ class NetworkEmbedder:
             if self._change is not None:
                 x = torch.cat([self._change(x[:count], image_ids), x[count:]])
                 x = x.contiguous(memory_format=torch.channels_last)
-            return self._network.features(x)[:count].float().cpu().numpy()
+            features = self._network.features(x)
+            return self._network.embedding(features)[:count].float().cpu().numpy()
 
 
 def feature_digest(network: Network) -> str:
@@ -94,4 +95,4 @@ def _size(network: Network, contract: Contract) -> int:
     height, width, channels = contract.shape
     with torch.inference_mode():
         picture = torch.zeros(1, channels, height, width, device=network.device)
-        return network.features(picture).shape[1]
+        return network.embedding(network.features(picture)).shape[1]

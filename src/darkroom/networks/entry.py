@@ -63,6 +63,8 @@ class NetworkEntry:
     """What its builder is told beside the options, always the same."""
     extra: str = "train"
     """Optional dependencies that it needs: `pip install darkroom[…]`."""
+    smallest_batch: int = 1
+    """Fewest pictures that go through it together while training."""
     weights: tuple[str, ...] = ()
     """Tags of published pretrained weights that a company may use: "mobilenetv2_100.ra_in1k"."""
 

@@ -44,6 +44,8 @@ class ImageModel(nn.Module):
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Returns the probabilities (N, classes), or those and the embedding (N, E).
 
+        A network for masks gives them for each pixel: (N, H, W, classes).
+
         Args:
             images: (N, H, W, C) uint8.
         """
@@ -51,9 +53,16 @@ class ImageModel(nn.Module):
         return (probabilities, embedding) if self.with_embedding else probabilities
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the probabilities (N, classes) and the embedding (N, E) of (N, H, W, C) uint8."""
-        embedding = self.network.features(normalise(images, self.scale, self.shift))
-        return torch.softmax(self.network.head(embedding), dim=1), embedding
+        """Returns the probabilities (N, classes) and the embedding (N, E) of (N, H, W, C) uint8.
+
+        Of a network for masks the probabilities are (N, H, W, classes).
+        """
+        features = self.network.features(normalise(images, self.scale, self.shift))
+        size = (int(images.shape[1]), int(images.shape[2]))
+        probabilities = torch.softmax(self.network.answer(features, size), dim=1)
+        if probabilities.ndim == 4:
+            probabilities = probabilities.permute(0, 2, 3, 1)
+        return probabilities, self.network.embedding(features)
 
 
 def normalise(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

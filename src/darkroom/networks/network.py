@@ -34,6 +34,14 @@ class Network(nn.Module):
         """Returns the embedding (N, E) of normalised pictures (N, C, H, W)."""
         raise NotImplementedError
 
+    def answer(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Returns the logits (N, classes) of what `features` gave for pictures of (height, width)."""
+        return self.head(features)
+
+    def embedding(self, features: Tensor) -> Tensor:
+        """Returns one vector (N, E) for each picture, of what `features` gave."""
+        return features
+
     def forward(self, x: Tensor) -> Tensor:
         """Returns the logits (N, classes) of normalised pictures (N, C, H, W)."""
         return self.head(self.features(x))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from darkroom.errors import InvalidConfig
 from darkroom.networks.entry import OptionValue
-from darkroom.networks.table import TIMM, build
+from darkroom.networks.table import build, layers_of
 from darkroom.networks.weights import load_pretrained
 from darkroom.networks.weights_file import WeightsFacts
 from darkroom.records import Normalisation, WeightsOrigin
@@ -89,7 +89,7 @@ class NetworkStart:
             DarkroomError: as `build` and `load_pretrained`.
         """
         found = self.weights
-        if found is not None and found.network.removeprefix(TIMM) != name.removeprefix(TIMM):
+        if found is not None and layers_of(found.network) != layers_of(name):
             raise InvalidConfig(
                 "weights.other-network",
                 "The weights {weights} are for network {theirs}, and the recipe names {network}.",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from darkroom.errors import InvalidConfig, NotFound, nearest
 from darkroom.networks.entry import NetworkEntry, NetworkOption, OptionValue, filled
+from darkroom.networks.mask_entries import BUILDERS, MASK_ENTRIES
 from darkroom.networks.timm_entries import DROPOUT, TIMM_ENTRIES
 from darkroom.networks.torchvision_entries import TORCHVISION_ENTRIES
 
@@ -29,6 +30,7 @@ __all__ = [
     "build",
     "check_input",
     "find",
+    "layers_of",
 ]
 
 LENET5 = NetworkEntry(
@@ -56,7 +58,7 @@ LENET5 = NetworkEntry(
 )
 
 NETWORKS: dict[str, NetworkEntry] = {
-    entry.name: entry for entry in (LENET5, *TIMM_ENTRIES, *TORCHVISION_ENTRIES)
+    entry.name: entry for entry in (LENET5, *TIMM_ENTRIES, *TORCHVISION_ENTRIES, *MASK_ENTRIES)
 }
 """All networks by name."""
 
@@ -85,7 +87,7 @@ TIMM = "timm/"
 
 
 def find(name: str) -> NetworkEntry:
-    """Returns the entry of a network; "timm/…" is measured, everything else stands in the table.
+    """Returns the entry of a network; what does not stand in the table but is timm's is measured.
 
     Raises:
         NotFound: there is none of that name.
@@ -99,6 +101,11 @@ def find(name: str) -> NetworkEntry:
         from darkroom.networks.timm_measured import measure
 
         return measure(name.removeprefix(TIMM))
+    kind, _, encoder = name.partition("/")
+    if kind in BUILDERS and encoder:
+        from darkroom.networks.mask_measured import measure as measure_for_masks
+
+        return measure_for_masks(kind, encoder)
     raise NotFound(
         "network.unknown",
         "No network {name!r}. Known: {known}, and timm/NAME for any other of timm.{nearest}",
@@ -106,6 +113,11 @@ def find(name: str) -> NetworkEntry:
         known=", ".join(sorted(NETWORKS)),
         nearest=nearest(name, NETWORKS),
     )
+
+
+def layers_of(name: str) -> str:
+    """Returns what timm calls the layers that look at the picture: weights are called by it."""
+    return name.rpartition("/")[2]
 
 
 def check_input(entry: NetworkEntry, size: tuple[int, int]) -> None:

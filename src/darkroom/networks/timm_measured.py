@@ -15,7 +15,7 @@ from darkroom.networks.libraries import load_timm
 from darkroom.networks.timm_entries import DROPOUT, PADDING
 from darkroom.networks.timm_network import TimmNetwork, build_timm
 
-__all__ = ["measure"]
+__all__ = ["measure", "unknown_to_timm"]
 
 
 @cache
@@ -31,7 +31,7 @@ def measure(model: str) -> NetworkEntry:
     """
     timm = load_timm()
     if "." in model or not timm.is_model(model):
-        raise _unknown(model, timm)
+        raise unknown_to_timm(model, timm)
     known = timm.get_pretrained_cfg(model)
     side = known.input_size[1] if known is not None else 224
     network = _on_paper(model, side)
@@ -86,17 +86,15 @@ def _options(model: str, side: int) -> dict[str, NetworkOption]:
     return found
 
 
-def _unknown(model: str, timm: Any) -> NotFound:
+def unknown_to_timm(model: str, timm: Any, *, prefix: str = "timm/") -> NotFound:
+    """Returns the error for a name that timm does not know, with the nearest that it does."""
     names = [name for name in timm.list_models() if name[:1] == model[:1]]
+    found = difflib.get_close_matches(model.partition(".")[0], names, n=1, cutoff=0.5)
     return NotFound(
         "network.unknown-to-timm",
         "timm has no network {model!r}.{nearest}",
-        do='A tag after a dot names weights: network = "timm/NAME", weights = "NAME.TAG".',
+        do='A tag after a dot names weights: network = "{prefix}NAME", weights = "NAME.TAG".',
         model=model,
-        nearest=_nearest(model.partition(".")[0], names),
+        nearest=f' Did you mean "{prefix}{found[0]}"?' if found else "",
+        prefix=prefix,
     )
-
-
-def _nearest(model: str, names: list[str]) -> str:
-    found = difflib.get_close_matches(model, names, n=1, cutoff=0.5)
-    return f' Did you mean "timm/{found[0]}"?' if found else ""

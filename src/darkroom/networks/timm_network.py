@@ -10,7 +10,7 @@ from darkroom.errors import Unsupported
 from darkroom.networks.libraries import load_timm
 from darkroom.networks.network import BodyNetwork
 
-__all__ = ["TimmNetwork", "build_mobilenetv1", "build_timm"]
+__all__ = ["TimmNetwork", "as_timm_says", "build_mobilenetv1", "build_timm"]
 
 
 class TimmNetwork(BodyNetwork):
@@ -42,7 +42,7 @@ def build_timm(
     known = timm.get_pretrained_cfg(model)
     if known is not None and known.fixed_input_size:
         options["img_size"] = size
-    body = timm.create_model(model, num_classes=classes, in_chans=channels, **_as_timm_says(options))
+    body = timm.create_model(model, num_classes=classes, in_chans=channels, **as_timm_says(options))
     return _parted(body, model)
 
 
@@ -63,12 +63,13 @@ def build_mobilenetv1(
     load_timm()
     from timm.models.efficientnet import _gen_mobilenet_v1
 
-    said = _as_timm_says(options)
+    said = as_timm_says(options)
     body = _gen_mobilenet_v1("mobilenetv1_100", width, num_classes=classes, in_chans=channels, **said)
     return _parted(body, f"mobilenetv1_{round(100 * width):03d}")
 
 
-def _as_timm_says(options: dict[str, Any]) -> dict[str, Any]:
+def as_timm_says(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns a network's options under the names that timm has for them."""
     names = {"dropout": "drop_rate", "padding": "pad_type"}
     said = {names.get(name, name): value for name, value in options.items()}
     if said.get("pad_type") == "default":

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import Damaged, InvalidConfig, NotFound
+from darkroom.networks.encoders import whole_names
 from darkroom.networks.libraries import load_timm
+from darkroom.networks.mask_network import MaskNetwork
 from darkroom.networks.network import BodyNetwork, Network
 from darkroom.networks.weights_file import WeightsFacts
 
 __all__ = ["load_into"]
 
-BODY, HEAD = "body.", "head."
+BODY, HEAD, ENCODER = "body.", "head.", "encoder."
 COUNTER = "num_batches_tracked"
 """Batches that a normalisation layer has seen; many files leave it out, and nothing depends on it."""
 
@@ -27,6 +29,9 @@ def load_into(network: Network, facts: WeightsFacts) -> None:
     """Fills all of a network but its head; see `darkroom.networks.weights.load_pretrained`."""
     tensors = _read(facts)
     tensors.pop("mean_image", None)  # of a run of ours; belongs to its pictures, not to the network
+    if isinstance(network, MaskNetwork):
+        _load_encoder(network, tensors, facts)
+        return
     library = isinstance(network, BodyNetwork)
     ours = all(name.startswith((BODY, HEAD)) for name in tensors)
     target: nn.Module = network.body if isinstance(network, BodyNetwork) else network
@@ -47,6 +52,38 @@ def load_into(network: Network, facts: WeightsFacts) -> None:
         _see_as_network_does(tensors, wanted, network.first_layers)
     _refuse_misfit(tensors, wanted, facts)
     target.load_state_dict(tensors, strict=False)
+
+
+def _load_encoder(network: MaskNetwork, tensors: dict[str, Tensor], facts: WeightsFacts) -> None:
+    """Fills the layers that look at the picture; of a whole network for masks, all but its last layer."""
+    if any(name.startswith(ENCODER) for name in tensors):
+        wanted = {name: one for name, one in network.state_dict().items() if not name.startswith(HEAD)}
+        tensors = {name: one for name, one in tensors.items() if not name.startswith(HEAD)}
+        target: nn.Module = network
+    else:
+        target = network.timm_layers
+        wanted = target.state_dict()
+        tensors = {name.removeprefix(BODY): one for name, one in tensors.items()}
+        # An encoder goes without the layers behind its last map; what no layer has is refused.
+        behind = whole_names(network.model) - wanted.keys()
+        gone = {name for name in tensors if name in behind or name.startswith(HEAD)}
+        tensors = {name: one for name, one in tensors.items() if name not in gone}
+        tensors = {_as_encoder_says(name, wanted): one for name, one in tensors.items()}
+        _see_as_network_does(tensors, wanted, _first_layers(wanted))
+    _refuse_misfit(tensors, wanted, facts)
+    target.load_state_dict(tensors, strict=False)
+
+
+def _as_encoder_says(name: str, wanted: Mapping[str, Tensor]) -> str:
+    """Returns the name of a weight in an encoder, where timm calls stages.0 stages_0."""
+    flat = name.replace(".", "_", 1)
+    return flat if name not in wanted and flat in wanted else name
+
+
+def _first_layers(wanted: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Returns the name of the convolution that sees the picture: the first that there is."""
+    first = next((name for name, one in wanted.items() if one.ndim == 4), "")
+    return (first.removesuffix(".weight"),) if first else ()
 
 
 def _read(facts: WeightsFacts) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from darkroom.operation.table import Operation
-from darkroom.records import Config, canonical_json, content_id
+from darkroom.records import Config, canonical_json, content_id, plain
 
 __all__ = ["differences", "fingerprint", "fingerprint_parts", "library_versions"]
 
@@ -25,7 +25,9 @@ def fingerprint_parts(
     return {
         "operation": operation.name,
         "version": operation.version,
-        "request": request.model_dump(mode="json", exclude=set(operation.indifferent)),
+        "request": {
+            name: value for name, value in plain(request).items() if name not in operation.indifferent
+        },
         "inputs": dict(inputs),
         "libraries": library_versions(operation.libraries),
     }

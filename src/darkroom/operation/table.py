@@ -37,8 +37,11 @@ NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
         (
             "darkroom.operations.model",
             "darkroom.operations.estimating",
+            "darkroom.operations.tune",
             "darkroom.operations.network",
             "darkroom.operations.evaluation",
+            "darkroom.operations.calibrating",
+            "darkroom.operations.domain",
         ),
         "networks, training, evaluation",
     ),

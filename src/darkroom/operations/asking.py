@@ -10,20 +10,24 @@ import numpy as np
 
 from darkroom.errors import InvalidImage, NotFound, Unsupported
 from darkroom.formats import is_picture
-from darkroom.images import prepare
+from darkroom.images import apply_contract, decode
 from darkroom.operation import library_versions
+from darkroom.operations.operating_points import point_of
 from darkroom.operations.prediction import PredictedImage, PredictReport, RefusedFile
 from darkroom.records import ModelCard
+from darkroom.tasks.calibration import scaled
+from darkroom.tasks.operating import decide
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.catalogue import CataloguedBundle
+    from darkroom.domain import DomainAnswer
 
 __all__ = ["ask"]
 
 
-Answer = Callable[[bytes], tuple[ModelCard, np.ndarray]]
-"""From a picture's bytes to the card and the probabilities (classes,)."""
+Answer = Callable[[bytes], tuple[ModelCard, np.ndarray, "DomainAnswer | None"]]
+"""From a picture's bytes to the card, the probabilities (classes,), and what the domain check says."""
 
 
 def ask(
@@ -93,26 +97,36 @@ def _bundle_model(workspace: Workspace, bundle: CataloguedBundle, using: str) ->
     refuse_lost_folder(folder, bundle.id)
     predictor = Predictor.open(folder, runtime=using, threads=1)
 
-    def answer(image: bytes) -> tuple[ModelCard, np.ndarray]:
-        tensor = prepare(image, predictor.card.contract)
-        return predictor.card, predictor.predict_tensors(tensor[None]).probabilities[0]
+    def answer(image: bytes) -> tuple[ModelCard, np.ndarray, DomainAnswer | None]:
+        prepared = apply_contract(decode(image), predictor.card.contract)
+        found = predictor.predict_tensors(prepared.tensor[None])
+        checked = predictor.checked(prepared.tensor, prepared.transform, found)
+        return predictor.card, found.probabilities[0], checked
 
     return predictor.path.relative_to(workspace.root).as_posix(), predictor.runtime, answer
 
 
 def _torch_model(workspace: Workspace, run: str) -> tuple[str, str, Answer]:
+    from darkroom.domain import DomainCheck
     from darkroom.networks.image_model import ImageModel
-    from darkroom.networks.predictor import predict
+    from darkroom.networks.predictor import predict_with_embedding
     from darkroom.networks.saved import load
     from darkroom.operations.run_weights import refuse_lost_run
+    from darkroom.operations.sketching import sketch_of
 
     found = workspace.catalogue.runs.get(run)
     refuse_lost_run(workspace, found)
     network, card = load(workspace.runs_folder / found.id / "checkpoints" / "best.safetensors")
     model = ImageModel.of(network, card)
+    card = card.model_copy(update={"operating_point": point_of(workspace, found.id)})
+    sketch = sketch_of(workspace, found.id)
+    domain = None if sketch is None else DomainCheck(sketch)
 
-    def answer(image: bytes) -> tuple[ModelCard, np.ndarray]:
-        return card, predict(model, [prepare(image, card.contract)[None]])[0]
+    def answer(image: bytes) -> tuple[ModelCard, np.ndarray, DomainAnswer | None]:
+        prepared = apply_contract(decode(image), card.contract)
+        probabilities, embedding = predict_with_embedding(model, [prepared.tensor[None]])
+        checked = domain and domain.check(prepared.tensor, prepared.transform, embedding[0])
+        return card, probabilities[0], checked
 
     return run, f"torch {library_versions(('torch',))['torch']}", answer
 
@@ -149,11 +163,17 @@ def _files(images: tuple[Path, ...]) -> Iterator[Path]:
             )
 
 
-def _predicted(path: Path, card: ModelCard, probabilities: np.ndarray) -> PredictedImage:
-    best = int(probabilities.argmax())
+def _predicted(
+    path: Path, card: ModelCard, probabilities: np.ndarray, domain: DomainAnswer | None
+) -> PredictedImage:
+    point = card.operating_point
+    found = decide(probabilities[None], card.labels, point)
+    at_point = scaled(probabilities[None], point.temperature)[0]
     return PredictedImage(
         image=str(path),
-        label=card.labels[best],
-        probability=float(probabilities[best]),
-        probabilities=dict(zip(card.labels, probabilities.tolist(), strict=True)),
+        label=card.labels[int(found.answers[0])],
+        probability=float(found.confidences[0]),
+        sure=bool(found.sure[0]),
+        probabilities=dict(zip(card.labels, at_point.tolist(), strict=True)),
+        domain=domain,
     )

@@ -14,15 +14,17 @@ from darkroom.errors import NotFound
 from darkroom.operations.brief_limits import CARD_WORDS
 from darkroom.operations.export import ConvertReport, VerifyReport
 from darkroom.operations.gates import bundle_gates, check_names
+from darkroom.operations.operating_points import point_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import FrozenDict, Gate, Split, missed_gates
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
-    from darkroom.bundle import Bundle
+    from darkroom.bundle import Bundle, ExtraFile
     from darkroom.datasets import RenderedSplit
     from darkroom.export import ParityReport
     from darkroom.export.parity import ParityBatch
+    from darkroom.export.report import Conversion
     from darkroom.networks.network import Network
     from darkroom.records import ModelCard
 
@@ -78,18 +80,25 @@ def make_bundle(
             card=card,
             models=[ModelFile(file.path, file.target, file.precision) for file in conversion.files],
             golden=_golden(network, card),
+            extra=_domain(workspace, found.id),
         )
     workspace.catalogue.bundles.add(
         run_id=run, path=workspace.relative(folder), manifest=manifest, bundle_id=bundle_id
     )
+    sketched = any(file.role == "domain" for file in manifest.files)
+    return ConvertReport(bundle=bundle_id, run=run, rows=_written(conversion), sketched=sketched)
+
+
+def _written(conversion: Conversion) -> tuple[tuple[str, ...], ...]:
+    """Returns a row per file that was written, and per file that could not be."""
     rows = [
         (file.target, file.precision, file.path.name, f"{file.size_bytes / 1e6:.2f} MB", "")
         for file in conversion.files
     ]
-    rows += [
+    failed = [
         (one.target, one.precision, "", "", f"{one.message} {one.hint}") for one in conversion.failures
     ]
-    return ConvertReport(bundle=bundle_id, run=run, rows=tuple(rows))
+    return (*rows, *failed)
 
 
 def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
@@ -220,8 +229,20 @@ def _golden(network: Network, card: ModelCard):
     return vectors.answered(TorchReference(network, card).run(vectors.tensors).probabilities)
 
 
+def _domain(workspace: Workspace, run: str) -> list[ExtraFile]:
+    """Returns the sketch of a run's training pictures as files of the bundle; none where it has none."""
+    from darkroom.bundle import ExtraFile
+    from darkroom.domain import sketch_files
+    from darkroom.domain.files import FOLDER
+    from darkroom.operations.sketching import sketch_of
+
+    sketch = sketch_of(workspace, run)
+    files = sketch_files(sketch) if sketch is not None else {}
+    return [ExtraFile(f"{FOLDER}/{name}", data, "domain") for name, data in files.items()]
+
+
 def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
-    """Returns the card with the figures of the run's evaluations and the brief's words of today."""
+    """Returns the card with the run's figures and operating point, and the brief's words of today."""
     from darkroom.evaluation import load_evaluation
 
     metrics = dict(card.metrics)
@@ -234,7 +255,9 @@ def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
     brief = workspace.project.brief
     words = {name: getattr(brief, name) for name in CARD_WORDS}
     forgotten = workspace.catalogue.forgotten.marks("run").get(run, 0)
-    return card.model_copy(update={"metrics": FrozenDict(metrics), "forgotten": forgotten, **words})
+    point = point_of(workspace, run)
+    changes = {"metrics": FrozenDict(metrics), "forgotten": forgotten, "operating_point": point, **words}
+    return card.model_copy(update=changes)
 
 
 def _take_back(workspace: Workspace) -> str:

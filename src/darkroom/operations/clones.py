@@ -72,7 +72,7 @@ def train_clones(
         return run_for(workspace, series.dataset, series.recipe, seed, plan=plan, **start)[0]
 
     if plan.clones is not None and plan.clones.processes > 1:
-        if series.recipe.train_layers == "last":
+        if wanted[0].on_features:
             # The first one computes the features; several at once would wait for each other's.
             train_here(series.seeds[pending.pop(0)])
         if len(pending) > 1:

@@ -21,7 +21,11 @@ class FreezeReport(Result):
     counts: dict[str, int]
     """Pictures per split."""
     histogram: tuple[tuple[str, ...], ...]
-    """Class, then pictures per split."""
+    """Class, then pictures per split; of masks, those that show it somewhere."""
+    pixels: tuple[tuple[str, ...], ...] = ()
+    """Of masks: class, then share of the pixels per split."""
+    balance: tuple[str, ...] = ()
+    """Of masks: classes that a split lacks, or hardly has, in words."""
     splits: tuple[str, ...]
     left_out: dict[str, int]
     """Pictures that were left out, by reason."""
@@ -33,12 +37,17 @@ class FreezeReport(Result):
     def display(self) -> Iterator[str | Table]:
         """Yields the histogram and what was left out."""
         yield f"{self.dataset}: {sum(self.counts.values()):,} pictures"
-        yield Table(("class", *self.splits), self.histogram)
+        if self.pixels:
+            yield Table(("class", *self.splits), self.histogram, "Pictures that show a class")
+            yield Table(("class", *self.splits), self.pixels, "Share of the pixels")
+        else:
+            yield Table(("class", *self.splits), self.histogram)
         yield from self.notes()
         yield f"Folder: {self.path}"
 
     def notes(self) -> Iterator[str]:
-        """Yields what was left out."""
+        """Yields what was left out, and what is rare in masks."""
+        yield from self.balance
         for reason, count in self.left_out.items():
             yield f"Left out of {self.dataset}, {reason}: {count:,}"
         if self.forgotten:
@@ -78,7 +87,7 @@ def freeze(
     *,
     dataset: str,
     sources: tuple[SourceRef, ...] = (),
-    task: Literal["classification"] = "classification",
+    task: Literal["classification", "segmentation"] = "classification",
     classes: tuple[str, ...] = (),
     contract: Contract = Contract(),
     plan: SplitPlan = SplitPlan(),
@@ -144,7 +153,10 @@ def show(
 
 
 def _report(version: DatasetVersion, path: str) -> FreezeReport:
+    from darkroom.datasets.exploration import balance_of
+
     splits = tuple(split for split in SPLITS if version.counts.get(split))
+    totals = {split: max(1, sum(version.pixels.get(split, {}).values())) for split in splits}
     return FreezeReport(
         dataset=version.ref,
         counts=dict(version.counts),
@@ -153,6 +165,15 @@ def _report(version: DatasetVersion, path: str) -> FreezeReport:
             (label, *(f"{version.histogram.get(split, {}).get(label, 0):,}" for split in splits))
             for label in version.classes
         ),
+        pixels=tuple(
+            (
+                label,
+                *(f"{version.pixels.get(split, {}).get(label, 0) / totals[split]:.2%}" for split in splits),
+            )
+            for label in version.classes
+            if version.pixels
+        ),
+        balance=tuple(balance_of(version)) if version.pixels else (),
         left_out=dict(version.lineage.left_out),
         forgotten=version.forgotten,
         path=path,

@@ -6,11 +6,12 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from darkroom import atomic
 from darkroom.errors import DarkroomError
 from darkroom.operations.kept import kept_json, kept_toml
+from darkroom.operations.papers import Papers, deliver_papers
 from darkroom.operations.run_costs import took
 from darkroom.records import DatasetVersion, Gate, Run, content_id
 from darkroom.workspace import Workspace
@@ -128,8 +129,8 @@ def deliver_evaluation(
     *,
     gates: Sequence[Gate] = (),
     looks: str = "",
-) -> str:
-    """Writes the page of an evaluation and its figures as JSON; returns the page's path.
+) -> tuple[str, Papers]:
+    """Writes the page of an evaluation, the same as .docx and PDF, and its figures as JSON.
 
     Args:
         workspace: the project.
@@ -137,19 +138,23 @@ def deliver_evaluation(
         clones: their summary.
         gates: the limits of the brief with their verdicts.
         looks: how often these pictures were looked at, over all runs, in words.
+
+    Returns:
+        The page's path, and what lies beside it.
     """
-    from darkroom.documents import evaluation_page
+    from darkroom.documents import evaluation_page, evaluation_paper
 
     split = evaluations[0].source.split
-    page = evaluation_page(
-        project=workspace.project.project.name,
-        evaluations=evaluations,
-        clones=clones,
-        pictures=thumbnails(workspace, (one.image_id for found in evaluations for one in found.worst)),
-        gates=gates,
-        human=workspace.project.brief.human_baseline,
-        looks_in_all=looks,
-    )
+    facts: dict[str, Any] = {
+        "project": workspace.project.project.name,
+        "evaluations": evaluations,
+        "clones": clones,
+        "pictures": thumbnails(workspace, (one.image_id for found in evaluations for one in found.worst)),
+        "gates": gates,
+        "human": workspace.project.brief.human_baseline,
+        "looks_in_all": looks,
+    }
+    page = evaluation_page(**facts)
     figures = {
         "gates": [gate.model_dump(mode="json") for gate in gates],
         "clones": clones.model_dump(mode="json"),
@@ -158,7 +163,8 @@ def deliver_evaluation(
     place = evaluation_page_of([one.source.run for one in evaluations], split)
     figures_place = place.removesuffix(".html") + ".json"
     _write(workspace, figures_place, (json.dumps(figures, indent=1) + "\n").encode())
-    return _write(workspace, place, page)
+    papers = deliver_papers(workspace, place, evaluation_paper(**facts))
+    return _write(workspace, place, page), papers
 
 
 def deliver_parity(workspace: Workspace, bundle: str, report: ParityReport) -> str:
@@ -186,7 +192,8 @@ def deliver_preview(workspace: Workspace, version: DatasetVersion, augment: Augm
 
     images = render(workspace, version).split("train")
     chosen = np.linspace(0, len(images) - 1, min(8, len(images))).astype(int)
-    sheet = preview(images.gather(chosen), augment, seed=seed)
+    masks = images.gather_masks(chosen) if version.task == "segmentation" else None
+    sheet = preview(images.gather(chosen), augment, seed=seed, masks=masks)
     file = io.BytesIO()
     Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(file, "PNG")
     return _write(workspace, "06-augmentation.png", file.getvalue())

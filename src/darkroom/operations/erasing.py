@@ -72,6 +72,7 @@ class Eraser:
         self._erase_caches()
         self._erase_runs()
         self._erase_bundles()
+        self._erase_sketches()
         self._erase_pages()
         self._erase_notes()
         self._erase_copies()
@@ -111,6 +112,12 @@ class Eraser:
         for path in self._workspace.bundles_folder.glob("b-*-parity.json"):
             if self._mentions(path):
                 self._without_flips(path)
+
+    def _erase_sketches(self) -> None:
+        from darkroom.operations.erasing_sketches import erase_sketches
+
+        for folder in erase_sketches(self._workspace, self._tombstones):
+            self.deleted.append(f"{self._shown(folder)} (rows of the picture)")
 
     def _without_flips(self, path: Path) -> None:
         report = kept_parity(path)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import InvalidConfig
 from darkroom.operation import Produced, RunRef, operation
+from darkroom.operations.findings import spoken_findings
 from darkroom.operations.gates import check_names, hold_quality, quality_content, same_recipe
 from darkroom.operations.judged import count_looks, evaluated
+from darkroom.operations.operating_points import point_content
+from darkroom.operations.papers import Papers
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import Gate, Result, Split, Table, content_id, gate_notes, missed_gates, shown_gates
 from darkroom.workspace import Workspace
@@ -33,8 +36,16 @@ class EvaluateReport(Result):
     """The limits on quality, held against the val pictures."""
     looks: str = ""
     """How often these pictures of the dataset version were looked at, over all runs."""
+    said: tuple[str, ...] = ()
+    """How the runs stand to people, at their operating points, and on parts of the pictures, in words."""
+    missing: tuple[str, ...] = ()
+    """Which documents were not written, and why."""
     path: Produced
     """The page."""
+    docx: Produced = ""
+    """The same as .docx; empty where python-docx is not installed."""
+    pdf: Produced = ""
+    """The same as PDF; empty where typst is not installed."""
 
     @property
     def exit_code(self) -> int:
@@ -47,8 +58,10 @@ class EvaluateReport(Result):
         yield Table(columns, self.rows, f"{self.images:,} pictures of {self.split}")
         yield self.spread
         yield self.looks
+        yield from self.said
         yield from shown_gates(self.gates)
         yield f"Page: {self.path}"
+        yield from Papers(self.docx, self.pdf, self.missing).words
 
     def notes(self) -> Iterator[str]:
         """Yields each run's accuracy with its interval, and their spread."""
@@ -57,14 +70,21 @@ class EvaluateReport(Result):
         if len(self.runs) > 1:
             yield self.spread
         yield self.looks
+        yield from self.said
         yield from gate_notes(self.gates)
+        yield from self.missing
 
 
-def _shown(workspace: Workspace, **_: Any) -> Mapping[str, str]:
-    """Returns what of the brief the page shows: the limits on quality, and how good people are."""
-    human = workspace.project.brief.human_baseline
-    baseline = {} if human is None else {"brief.human_baseline": content_id(human)}
-    return {**quality_content(workspace), **baseline}
+def _shown(workspace: Workspace, *, runs: tuple[str, ...] = (), **_: Any) -> Mapping[str, str]:
+    """Returns what the page shows: of the brief limits, costs and how good people are; operating points."""
+    brief = workspace.project.brief
+    words = {
+        "brief.human_baseline": brief.human_baseline,
+        "brief.mistakes": brief.mistakes or None,
+        "brief.not_sure_cost": brief.not_sure_cost,
+    }
+    shown = {name: content_id(value) for name, value in words.items() if value is not None}
+    return {**quality_content(workspace), **shown, **point_content(workspace, runs)}
 
 
 class CompareReport(Result):
@@ -114,6 +134,8 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
     gates = hold_quality(workspace, runs)
     dataset = workspace.catalogue.runs.get(runs[0]).dataset
     looks = f"{split} of {dataset} was looked at {count_looks(workspace, dataset, split).words}."
+    path, papers = deliver_evaluation(workspace, evaluations, clones, gates=gates, looks=looks)
+    human = workspace.project.brief.human_baseline
     return EvaluateReport(
         runs=runs,
         split=split,
@@ -122,7 +144,11 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
         spread=_spoken_spread(clones, alike=same_recipe(workspace, runs)),
         gates=gates,
         looks=looks,
-        path=deliver_evaluation(workspace, evaluations, clones, gates=gates, looks=looks),
+        said=tuple(line for one in evaluations for line in spoken_findings(one, human)),
+        missing=papers.missing,
+        path=path,
+        docx=papers.docx,
+        pdf=papers.pdf,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from darkroom.bundle.inspection import BundleInspection
 from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
 from darkroom.operations.brief_limits import card_words
 from darkroom.operations.gates import verdict_content
+from darkroom.operations.operating_points import point_content
 from darkroom.operations.run_weights import LIBRARIES
+from darkroom.operations.sketch_content import sketch_content
 from darkroom.records import Gate, Result, Table, gate_table
 from darkroom.workspace import Workspace
 
@@ -25,6 +27,8 @@ class ConvertReport(Result):
     run: RunRef
     rows: tuple[tuple[str, ...], ...]
     """Target, precision, file, size, or why it failed."""
+    sketched: bool = False
+    """Whether the bundle can say if a picture looks like the training pictures."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields one row per file."""
@@ -32,6 +36,15 @@ class ConvertReport(Result):
             ("target", "precision", "file", "size", ""), self.rows, f"{self.bundle} from {self.run}"
         )
         yield "Not compared yet: darkroom export verify"
+        yield from self.notes()
+
+    def notes(self) -> Iterator[str]:
+        """Yields what the bundle lacks."""
+        if not self.sketched:
+            yield (
+                "The bundle makes no domain check: there is no sketch of the training pictures. "
+                f"Make one first: darkroom model domain --run {self.run}"
+            )
 
 
 class VerifyReport(Result):
@@ -75,7 +88,12 @@ class VerifyReport(Result):
             yield "The bundle is not handed over: a limit is missed."
 
 
-@operation("export.convert", slow=True, stage=9, inputs=card_words, libraries=EXPORT_LIBRARIES)
+def _read_by_convert(workspace: Workspace, *, run: str, **_: Any) -> Mapping[str, str]:
+    """Returns what else travels: words of the brief, the operating point, the sketch of the domain."""
+    return {**card_words(workspace), **point_content(workspace, (run,)), **sketch_content(workspace, run)}
+
+
+@operation("export.convert", slow=True, stage=9, inputs=_read_by_convert, libraries=EXPORT_LIBRARIES)
 def convert(
     workspace: Workspace,
     *,

@@ -25,14 +25,21 @@ __all__ = [
     "verdict_content",
 ]
 
-QUALITY = ("accuracy", "recall", "expected_cost")
+QUALITY = ("accuracy", "recall", "expected_cost", "miou", "iou")
 """Limits that are held against answers to pictures; the others are about files."""
+
+FROM_THE_FIRST = ("accuracy", "recall", "expected_cost")
+"""Those of them that count for a stage's inputs even where they are not set."""
 
 
 def quality_content(workspace: Workspace, **_: Any) -> Mapping[str, str]:
     """Returns what verdicts on quality rest on, as inputs of a stage; nothing where no limit is set."""
     brief = workspace.project.brief
-    wanted = {name: getattr(brief.limits, name) for name in QUALITY}
+    wanted = {
+        name: value
+        for name in QUALITY
+        if (value := getattr(brief.limits, name)) not in (None, {}) or name in FROM_THE_FIRST
+    }
     if not limits_on_quality(workspace):
         return {}
     found = {"brief.limits": content_id(wanted)}

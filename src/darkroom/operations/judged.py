@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from darkroom.errors import Damaged, NotFound
+from darkroom.operations.operating_points import depth_of, point_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import Fact, Split
 from darkroom.workspace import Workspace
@@ -57,6 +58,7 @@ def evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
         split=split,
         classes=version.classes,
         draws=DRAWS,
+        depth=depth_of(workspace, run.id, version.classes),
         on_progress=show,
     )
 
@@ -70,7 +72,9 @@ def kept(workspace: Workspace, name: str, split: Split) -> Judged | None:
 
     folder = workspace.runs_folder / name
     try:
-        found = Judged(load_evaluation(folder, split), load_predictions(folder, split))
+        found = Judged(
+            load_evaluation(folder, split), load_predictions(folder, split), point_of(workspace, name)
+        )
         counts = workspace.catalogue.datasets.get(found.evaluation.source.dataset).counts
     except (NotFound, Damaged):
         return None
@@ -90,7 +94,8 @@ def judged(workspace: Workspace, name: str, split: Split) -> Judged:
     if found is not None:
         return found
     evaluation = evaluated(workspace, name, split)
-    return Judged(evaluation, load_predictions(workspace.runs_folder / name, split))
+    predictions = load_predictions(workspace.runs_folder / name, split)
+    return Judged(evaluation, predictions, point_of(workspace, name))
 
 
 def count_looks(workspace: Workspace, dataset: str, split: Split = "test") -> Looks:

@@ -136,7 +136,15 @@ def _runs(workspace: Workspace) -> Iterator[Leftover]:
             if run.state in ("failed", "cancelled", "lost", "running"):
                 lock = folder.with_name(f"{run_id}.lock")
                 state = "lost" if run.state == "running" else run.state
-                yield Leftover(folder, "runs", f"training was {state}; it would begin anew", lock)
+                of = _study_of(run)
+                why = f"{of} was {state}" if of else f"training was {state}; it would begin anew"
+                yield Leftover(folder, "runs", why, lock)
+
+
+def _study_of(run: Run) -> str:
+    """Returns of which search a run is a trial, in words; empty where it is none."""
+    found = (tag.removeprefix("study-").partition("-trial-") for tag in run.tags if "-trial-" in tag)
+    return next((f"trial {number} of study {study}" for study, _, number in found), "")
 
 
 def _referred_runs(workspace: Workspace, runs: Iterable[Run]) -> set[str]:

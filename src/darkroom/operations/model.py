@@ -34,6 +34,9 @@ class TrainReport(Result):
     """Whether a finished run with the same dataset, recipe, seed and libraries was there already."""
     best_epoch: int
     val_accuracy: float | None
+    """For segmentation: share of right pixels."""
+    val_miou: float | None = None
+    """For segmentation: mean IoU."""
     interval: Interval | None = None
     """Validation accuracy with its interval."""
     val_loss: float | None
@@ -50,7 +53,8 @@ class TrainReport(Result):
         """Yields the outcome."""
         accuracy = "—" if self.val_accuracy is None else str(self.interval or self.val_accuracy)
         again = " (was there already; --again trains anew)" if self.reused else ""
-        yield f"{self.run}: best epoch {self.best_epoch}, validation accuracy {accuracy}{again}"
+        overlap = "" if self.val_miou is None else f"validation mean IoU {self.val_miou:.4f}, "
+        yield f"{self.run}: best epoch {self.best_epoch}, {overlap}validation accuracy {accuracy}{again}"
         yield from shown_costs(self.took)
         yield from shown_gates(self.gates)
         yield f"Page: {self.path}"
@@ -67,7 +71,9 @@ class CloneReport(Result):
     runs: tuple[RunRef, ...]
     """The runs, in the order of their seeds."""
     rows: tuple[tuple[str, ...], ...]
-    """Run, seed, best epoch, validation accuracy."""
+    """Run, seed, best epoch, validation accuracy; for segmentation mean IoU."""
+    figure: str = "accuracy"
+    """What of the validation pictures the rows and the spread show: "accuracy" or "mean IoU"."""
     spread: str
     """Mean and standard deviation over the clones, in words."""
     gates: tuple[Gate, ...] = ()
@@ -83,7 +89,7 @@ class CloneReport(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields one row per clone and their spread."""
-        yield Table(("run", "seed", "best epoch", "val accuracy"), self.rows)
+        yield Table(("run", "seed", "best epoch", f"val {self.figure}"), self.rows)
         yield self.spread
         yield from shown_costs(self.took)
         yield from self.decided
@@ -166,6 +172,7 @@ def train(
         reused=reused,
         best_epoch=int(run.metrics["best_epoch"]),
         val_accuracy=run.metrics.get("val.accuracy"),
+        val_miou=run.metrics.get("val.miou"),
         interval=_interval(workspace, run),
         val_loss=run.metrics.get("val.loss"),
         gates=gates,
@@ -218,7 +225,9 @@ def clone(
         workspace, Series(dataset, recipe, seeds, start_from, start_epoch), side_by_side
     )
     gates = hold_quality(workspace, [run.id for run in runs])
-    accuracies = [run.metrics["val.accuracy"] for run in runs if "val.accuracy" in run.metrics]
+    of_masks = any("val.miou" in run.metrics for run in runs)
+    by, figure = ("val.miou", "mean IoU") if of_masks else ("val.accuracy", "accuracy")
+    values = [run.metrics[by] for run in runs if by in run.metrics]
     return CloneReport(
         runs=tuple(run.id for run in runs),
         rows=tuple(
@@ -226,11 +235,12 @@ def clone(
                 run.id,
                 str(run.seed),
                 f"{run.metrics['best_epoch']:.0f}",
-                _figure(workspace, run),
+                _figure(workspace, run, by),
             )
             for run in runs
         ),
-        spread=_spoken_spread(spread(accuracies)) if accuracies else "No validation pictures.",
+        figure=figure,
+        spread=_spoken_spread(spread(values), figure) if values else "No validation pictures.",
         gates=gates,
         took=took(runs),
         decided=spoken_plan(plan),
@@ -244,21 +254,23 @@ def select(
     workspace: Workspace,
     *,
     runs: tuple[RunRef, ...],
-    by: Literal["val.accuracy", "val.loss"] = "val.accuracy",
+    by: Literal["val.accuracy", "val.loss", "val.miou"] = "val.accuracy",
 ) -> SelectReport:
     """Choose one run by a validation figure; never by a test figure.
 
     Args:
         runs: the runs to choose from.
-        by: the figure; of equal accuracies the smaller loss wins, then the earlier run.
+        by: the figure; of equal accuracies the smaller loss wins, then the earlier run. val.miou is for
+            segmentation.
     """
     if not runs:
         raise InvalidConfig("select.no-runs", "model.select needs at least one run. Received: none.")
     found = [workspace.catalogue.runs.get(name) for name in runs]
 
     def rank(run) -> tuple[float, float]:
-        accuracy, loss = run.metrics.get("val.accuracy", 0.0), run.metrics.get("val.loss", float("inf"))
-        return (-accuracy, loss) if by == "val.accuracy" else (loss, -accuracy)
+        better = run.metrics.get("val.accuracy" if by == "val.loss" else by, 0.0)
+        loss = run.metrics.get("val.loss", float("inf"))
+        return (loss, -better) if by == "val.loss" else (-better, loss)
 
     ranked = sorted(found, key=rank)
     return SelectReport(
@@ -331,6 +343,8 @@ def _interval(workspace: Workspace, run: Run) -> Interval | None:
     """
     from darkroom.statistics import wilson
 
+    if "val.miou" in run.metrics:
+        return None  # pixels of one picture go together: a share of them says nothing of an interval
     found = kept(workspace, run.id, "val")
     if found is not None:
         return found.evaluation.figures.accuracy
@@ -345,10 +359,10 @@ def _val_count(workspace: Workspace, dataset: str) -> int:
         return 0
 
 
-def _spoken_spread(found) -> str:
+def _spoken_spread(found, figure: str = "accuracy") -> str:
     if found.sd is None:
-        return f"Validation accuracy {found.mean:.4f} of one clone; its spread is unknown."
+        return f"Validation {figure} {found.mean:.4f} of one clone; its spread is unknown."
     return (
-        f"Validation accuracy over {len(found.values)} clones: mean {found.mean:.4f}, sd {found.sd:.4f}, "
+        f"Validation {figure} over {len(found.values)} clones: mean {found.mean:.4f}, sd {found.sd:.4f}, "
         f"from {found.min:.4f} to {found.max:.4f}."
     )

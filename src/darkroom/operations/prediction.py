@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
+from darkroom.domain.answer import DomainAnswer
 from darkroom.errors import NotFound
-from darkroom.operation import BundleRef, LocalPath, RunRef, operation
+from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
 from darkroom.records import Fact, Result, Table
 from darkroom.workspace import Workspace
 
 __all__ = ["predict"]
+
+FEW = 5
+"""Of so many pictures each one's fixes and nearest training pictures are shown; of more, the sums."""
 
 
 class PredictedImage(Fact):
@@ -18,8 +23,14 @@ class PredictedImage(Fact):
 
     image: str
     label: str
+    """The most probable class."""
     probability: float
+    """Of that class."""
+    sure: bool = True
+    """False where the model's operating point calls the answer "not sure"."""
     probabilities: dict[str, float]
+    domain: DomainAnswer | None = None
+    """Whether it looks like the training pictures; None where no sketch of them was made."""
 
 
 class RefusedFile(Fact):
@@ -38,16 +49,51 @@ class PredictReport(Result):
     images: tuple[PredictedImage, ...]
     refused: tuple[RefusedFile, ...] = ()
     """Files of the folders named that are no pictures which can be read."""
+    page: Produced = ""
+    """The page, where one was asked for."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields each picture's label and the largest probabilities."""
         for found in self.images:
             ranked = sorted(found.probabilities.items(), key=lambda pair: -pair[1])[:5]
             others = "  ".join(f"{label} {share:.4f}" for label, share in ranked)
-            yield f"{found.image}: {found.label}   {others}"
+            said = found.label if found.sure else f"not sure (most likely {found.label})"
+            yield f"{found.image}: {said}   {others}"
+            yield from _shown_domain(found.domain, details=len(self.images) <= FEW)
         for file in self.refused:
             yield f"{file.image}: not answered. {file.why}"
         yield f"Answered by {self.model} ({self.runtime})"
+        yield from _counted(self.images)
+        if self.page:
+            yield f"Page: {self.page}"
+
+
+def _shown_domain(domain: DomainAnswer | None, *, details: bool) -> Iterator[str]:
+    """Yields how a picture differs, and what could be done; nothing where it looks in-domain."""
+    if domain is None or domain.in_domain:
+        return
+    yield f"    {domain.words}"
+    if not details:
+        return
+    yield from (f"    could be done: {fix}" for fix in domain.fixes)
+    yield f"    nearest training pictures: {', '.join(near.image_id[:12] for near in domain.nearest)}"
+
+
+def _counted(images: tuple[PredictedImage, ...]) -> Iterator[str]:
+    """Yields how many pictures differ, and in what."""
+    checked = [one.domain for one in images if one.domain is not None]
+    if not checked:
+        yield "No domain check: there is no sketch of the training pictures. See: darkroom model domain"
+        return
+    differing = [one for one in checked if not one.in_domain]
+    causes = Counter(one.name for found in differing for one in found.reasons if not one.follows)
+    said = ", ".join(f"{name} {count}" for name, count in causes.most_common())
+    fine = f"{len(checked) - len(differing)} of {len(checked)} look in-domain"
+    rest = f"; {len(differing)} differ ({said})" if differing else ""
+    yield f"Domain check by {checked[0].used}: {fine}{rest}"
+    if len(images) > FEW:
+        fixes = Counter(fix for found in differing for fix in found.fixes)
+        yield from (f"    could be done for {count}: {fix}" for fix, count in fixes.most_common(3))
 
 
 @operation("predict", stage=8, positional=("images",))
@@ -58,14 +104,18 @@ def predict(
     using: Literal["auto", "torch", "onnx", "litert"] = "auto",
     run: RunRef | None = None,
     bundle: BundleRef | None = None,
+    page: bool = False,
 ) -> PredictReport:
     """Ask a model about pictures; all files of a bundle give the same answer as the run.
+
+    Each answer says whether the picture looks like the training pictures, and how it differs if not.
 
     Args:
         images: the pictures, or folders of them.
         using: what answers; auto takes the bundle's first file, or the run where there is no bundle.
         run: ask this run's best weights.
         bundle: ask this bundle; the newest when neither is given.
+        page: write a page with the pictures, the answers, and the nearest training pictures.
     """
     from darkroom.operations.asking import ask
 
@@ -73,4 +123,9 @@ def predict(
         raise NotFound(
             "predict.no-images", "No picture was named.", do="Say which: darkroom predict photo.jpg"
         )
-    return ask(workspace, images, using=using, run=run, bundle=bundle)
+    report = ask(workspace, images, using=using, run=run, bundle=bundle)
+    if not page:
+        return report
+    from darkroom.operations.domain_pages import deliver_checked
+
+    return report.model_copy(update={"page": deliver_checked(workspace, report)})

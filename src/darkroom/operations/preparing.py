@@ -68,7 +68,7 @@ def prepare_timing(workspace: Workspace, wanted: Wanted) -> tuple[Timing, Prepar
         should_stop=workspace.stop_requested.is_set,
     )
     missing, each_s, each_bytes = 0, 0.0, 0
-    if recipe.train_layers == "last":
+    if wanted.on_features:
         missing, each_s, each_bytes = _features(workspace, wanted, recipe, pictures, rendering)
     return timing, _preparation(workspace, version, picture_s, missing, each_s, each_bytes)
 
@@ -114,32 +114,50 @@ class _TakenSplit:
     def __init__(
         self, workspace: Workspace, version: DatasetVersion, split: Split, batch_size: int
     ) -> None:
-        from darkroom.images import prepare
+        from darkroom.images import apply_contract, decode
 
         most = min(batch_size, MOST_TAKEN, version.counts.get(split, 0))
         members = list(islice(workspace.catalogue.datasets.members(version.ref, split), most))
-        self.decoded = [
-            prepare(
-                workspace.read_image(member.image_id),
+        prepared = [
+            apply_contract(
+                decode(workspace.read_image(member.image_id), max_pixels=workspace.settings.max_pixels),
                 version.contract,
-                max_pixels=workspace.settings.max_pixels,
             )
             for member in members
         ]
+        self.decoded = [one.tensor for one in prepared]
+        self.masks: list[np.ndarray] = []
         rows = min(batch_size, version.counts.get(split, 0))
         self._rows = np.arange(rows) % max(1, len(members))
-        places = {label: place for place, label in enumerate(version.classes)}
         self.image_ids = [members[row].image_id for row in self._rows]
-        self.labels = np.array([places[members[row].label] for row in self._rows], np.int64)
+        self.labels = np.empty(0, np.int64)
+        if version.task == "segmentation":
+            from darkroom.datasets.masks import mask_tensor
+
+            self.masks = [
+                mask_tensor(workspace.blobs.get(member.label), one.transform, len(version.classes))
+                for member, one in zip(members, prepared, strict=True)
+            ]
+        else:
+            places = {label: place for place, label in enumerate(version.classes)}
+            self.labels = np.array([places[members[row].label] for row in self._rows], np.int64)
         self.shape = version.contract.shape
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        found = np.empty((len(indices), *self.shape), np.uint8) if out is None else out
+        return self._gathered(self.decoded, self.shape, indices, out)
+
+    def gather_masks(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return self._gathered(self.masks, self.shape[:2], indices, out)
+
+    def _gathered(
+        self, kept: list[np.ndarray], shape: tuple[int, ...], indices: np.ndarray, out: np.ndarray | None
+    ) -> np.ndarray:
+        found = np.empty((len(indices), *shape), np.uint8) if out is None else out
         for place, row in enumerate(self._rows[np.asarray(indices)]):
-            found[place] = self.decoded[row]
+            found[place] = kept[row]
         return found
 
 

@@ -26,6 +26,10 @@ from darkroom.workspace import Workspace
 __all__ = ["Wanted", "card_facts", "enrol", "existing_run", "own_recipe", "run_for", "wanted_run"]
 
 
+TRAINED = ("classification", "segmentation")
+"""Tasks that can be trained."""
+
+
 class Wanted(NamedTuple):
     """A training that was asked for, checked as far as it can be without doing anything."""
 
@@ -37,6 +41,11 @@ class Wanted(NamedTuple):
     """Of the run that it is."""
     start_from: str | None
     start_epoch: int
+
+    @property
+    def on_features(self) -> bool:
+        """Whether it trains on features that are computed once."""
+        return self.recipe.train_layers == "last" and self.version.task != "segmentation"
 
     @property
     def request(self) -> dict[str, Any]:
@@ -107,7 +116,7 @@ def wanted_run(
     """
     version = workspace.catalogue.datasets.get(dataset)
     _refuse_other_tasks(version)
-    check_combinations(recipe, version.classes, goes_on=start_from is not None)
+    check_combinations(recipe, version.classes, goes_on=start_from is not None, task=version.task)
     check_network(recipe.network, version.contract)
     if start_from is None:
         start = start_of(workspace, recipe.network, recipe.network_file, recipe.weights)
@@ -284,6 +293,7 @@ def _metrics(outcome: TrainOutcome) -> dict[str, float]:
         "train.accuracy": outcome.best.train_accuracy,
         "val.loss": outcome.best.val_loss,
         "val.accuracy": outcome.best.val_accuracy,
+        "val.miou": outcome.best.val_miou,
         **outcome.measured.model_dump(),
         **{f"foreseen.{name}": value for name, value in foreseen.items()},
     }
@@ -291,10 +301,10 @@ def _metrics(outcome: TrainOutcome) -> dict[str, float]:
 
 
 def _refuse_other_tasks(version: DatasetVersion) -> None:
-    if version.task != "classification":
+    if version.task not in TRAINED:
         raise InvalidConfig(
             "train.task",
-            "Dataset {ref} is for {task}; only classification can be trained yet.",
+            "Dataset {ref} is for {task}, which cannot be trained yet.",
             ref=version.ref,
             task=version.task,
         )

@@ -101,7 +101,7 @@ def refused_early(
     elif most < 2:
         threads = _threads(workspace, pending)
         why = f"Two trainings of {threads} threads need more than {available_cores()} cores."
-    elif asked == "auto" and pending[0].recipe.train_layers == "last":
+    elif asked == "auto" and pending[0].on_features:
         why = "Only the last layer is trained, on features that are computed once for all."
     else:
         return None

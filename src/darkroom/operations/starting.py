@@ -15,6 +15,7 @@ from darkroom.settings import memory_bytes
 from darkroom.training import CardFacts, Recipe
 from darkroom.training.combinations import check_accumulation
 from darkroom.training.recipe import check_fits, network_options
+from darkroom.training.task_options import check_network_options
 from darkroom.workspace import Workspace
 
 __all__ = ["check_network", "check_start", "earlier_run", "start_of", "starting_inputs"]
@@ -141,6 +142,7 @@ def check_start(start: NetworkStart, recipe: Recipe, version: DatasetVersion) ->
     train_count, val_count = counts.get("train", 0), counts.get("val", 0)
     facts = CardFacts(task=version.task, labels=version.classes, contract=version.contract)
     check_fits(recipe, facts, version.contract.shape, train_count, val_count)
+    check_network_options(recipe, find(recipe.network))
     check_accumulation(recipe, batches_of(train_count, recipe.batch_size))
     if start.code is None and start.weights is None and not start.goes_on:
         return

@@ -9,13 +9,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from darkroom.errors import DarkroomError, Invalid, InvalidConfig
-from darkroom.records import Contract, Image, ResizeMode, StageEntry
+from darkroom.records import Contract, Image, ResizeMode, StageEntry, Task
 
 if TYPE_CHECKING:
     from darkroom.networks import NetworkEntry
     from darkroom.networks.weights import WeightsFacts
 
-__all__ = ["Choice", "choose", "guess_contract", "main_job"]
+__all__ = ["Choice", "choose", "choose_masks", "guess_contract", "main_job"]
 
 LOOKED_AT = 48
 """Pictures that are looked at for a guess; enough to see a mixture, few enough to be at once."""
@@ -115,6 +115,21 @@ def choose(
     return _from_scratch(shape, chosen, small=small)
 
 
+def choose_masks(
+    folder: Path, places: Sequence[Path], *, network: str | None = None, weights: str | None = None
+) -> Choice:
+    """Picks contract, network, weights and recipe for a folder with masks; arguments as of `choose`.
+
+    Raises:
+        DarkroomError: as `choose_for_masks`.
+        Invalid: the folder holds no picture that can be read.
+    """
+    from darkroom.pipeline.mask_defaults import choose_for_masks
+
+    seen = _seen(folder / "images")
+    return Choice(*choose_for_masks(seen, places, network=network, weights=weights))
+
+
 def guess_contract(folder: Path) -> Contract:
     """Looks at some pictures of a folder and picks size, colour and resize mode.
 
@@ -124,14 +139,7 @@ def guess_contract(folder: Path) -> Contract:
     Raises:
         Invalid: the folder holds no picture that can be read.
     """
-    seen = list(_some_pictures(folder))
-    if not seen:
-        raise Invalid(
-            "init.no-pictures",
-            "No picture that can be read in {folder}.",
-            do="Give a folder with one sub-folder per class: darkroom init NAME --images FOLDER",
-            folder=folder,
-        )
+    seen = _seen(folder)
     small = median(min(image.width_px, image.height_px) for image in seen) <= SMALL_PX
     side_px = SMALL_SIDE_PX if small else PHOTO_SIDE_PX
     grey = all(image.mode in ("1", "L", "LA", "I;16") for image in seen)
@@ -206,6 +214,7 @@ def main_job(
     contract: Contract,
     recipe: dict[str, Any],
     clones: int,
+    task: Task = "classification",
 ) -> list[StageEntry]:
     """Returns the stages from a folder of pictures to a proven bundle.
 
@@ -216,20 +225,40 @@ def main_job(
         contract: from decoded pixels to the tensor.
         recipe: what differs from the default recipe.
         clones: how many clones to train.
+        task: what is learnt.
     """
+    other = {} if task == "classification" else {"task": task}
+    by = {"by": "val.miou"} if task == "segmentation" else {}
     network = {name: recipe[name] for name in ("network", "weights") if name in recipe}
     rows: list[tuple[str, str, dict[str, Any]]] = [
         ("collect", "source.add", {"folder": images, "format": format}),
-        ("prepare", "dataset.freeze", {"dataset": name, "sources": ["@collect"], "contract": contract}),
+        (
+            "prepare",
+            "dataset.freeze",
+            {"dataset": name, "sources": ["@collect"], **other, "contract": contract},
+        ),
         ("network", "model.describe", {"dataset": "@prepare", **network}),
         ("train", "model.clone", {"dataset": "@prepare", "times": clones, "recipe": recipe}),
         ("evaluate", "model.evaluate", {"runs": ["@train"]}),
-        ("choose", "model.select", {"runs": ["@train"]}),
-        ("convert", "export.convert", {"run": "@choose"}),
+        ("choose", "model.select", {"runs": ["@train"], **by}),
+        ("domain", "model.domain", {"run": "@choose"}),
+        ("convert", "export.convert", {"run": "@choose", "embedding": True}),
         ("verify", "export.verify", {"bundle": "@convert"}),
         ("report", "report", {"runs": ["@train"], "bundle": "@verify"}),
     ]
     return [StageEntry(name=stage, operation=verb, request=request) for stage, verb, request in rows]
+
+
+def _seen(folder: Path) -> list[Image]:
+    seen = list(_some_pictures(folder))
+    if not seen:
+        raise Invalid(
+            "init.no-pictures",
+            "No picture that can be read in {folder}.",
+            do="Give a folder with one sub-folder per class: darkroom init NAME --images FOLDER",
+            folder=folder,
+        )
+    return seen
 
 
 def _some_pictures(folder: Path) -> Iterator[Image]:

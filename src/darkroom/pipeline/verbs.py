@@ -128,7 +128,7 @@ def init(
     from darkroom.formats import detect, find_format
     from darkroom.networks.weights import weights_places
     from darkroom.operations.source import refuse_own_folder
-    from darkroom.pipeline.defaults import choose, main_job
+    from darkroom.pipeline.defaults import choose, choose_masks, main_job
     from darkroom.pipeline.project_file import project_text
 
     root = (workspace.root / name).resolve()
@@ -144,7 +144,10 @@ def init(
     refuse_own_folder(root, folder)
     found = find_format(format or detect(folder))
     places = weights_places(workspace.settings, root)
-    picked = choose(folder, places, network=network, weights=weights)
+    of_masks = found.holds == {"mask"}
+    pick = choose_masks if of_masks else choose
+    reading = found.read(folder) if of_masks else None  # a bad classes.txt is said before anything is made
+    picked = pick(folder, places, network=network, weights=weights)
     stages = main_job(
         root.name,
         Workspace(root).relative(folder),
@@ -152,13 +155,15 @@ def init(
         contract=picked.contract,
         recipe=picked.recipe,
         clones=clones,
+        task="segmentation" if of_masks else "classification",
     )
     _write_project(root, project_text(root.name, stages))
+    pictures = folder / "images" if of_masks else folder
     return InitReport(
         project=_shown(root),
         file=PROJECT_FILE,
-        pictures=sum(1 for path in folder.rglob("*") if path.is_file()),
-        classes=found.read(folder).classes,
+        pictures=sum(1 for path in pictures.rglob("*") if path.is_file()),
+        classes=(reading or found.read(folder)).classes,
         contract=_spoken_contract(picked.contract),
         picked=picked.why,
     )

@@ -48,6 +48,7 @@ from darkroom.records.record import (
     content_id,
     new_ulid,
     now,
+    plain,
 )
 from darkroom.records.refusal import explain, validated
 from darkroom.records.result import Result, Table
@@ -134,6 +135,7 @@ __all__ = [
     "names_file",
     "new_ulid",
     "now",
+    "plain",
     "shown_gates",
     "validated",
 ]

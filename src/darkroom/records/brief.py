@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -47,10 +47,16 @@ class Mistake(Config):
 class Limits(Config):
     """Numbers that must hold; a limit left out is not checked."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"miou", "iou", "parity_pixels", "parity_margin"})
+
     accuracy: Annotated[Share | None, Field(examples=[0.95])] = None
-    """Smallest accuracy."""
+    """Smallest accuracy; for segmentation of pixels."""
     recall: Annotated[FrozenMap[str, Share], Field(examples=[{"cat": 0.9}])] = {}
-    """Smallest recall per class, or per rule whose name is a class."""
+    """Smallest recall per class, or per rule whose name is a class; for segmentation of pixels."""
+    miou: Annotated[Share | None, Field(examples=[0.8])] = None
+    """Segmentation: smallest mean IoU of the classes."""
+    iou: Annotated[FrozenMap[str, Share], Field(examples=[{"person": 0.8}])] = {}
+    """Segmentation: smallest IoU per class."""
     expected_cost: Annotated[Annotated[float, Field(ge=0)] | None, Field(examples=[0.2])] = None
     """Largest mean cost per picture, by the costs under [[brief.mistakes]]."""
     model_bytes: Annotated[Annotated[int, Field(gt=0)] | None, Field(examples=[5_000_000])] = None
@@ -64,7 +70,13 @@ class Limits(Config):
     parity_agreement: Share = 1.0
     """Smallest share of pictures on which an exported float32 file answers as the evaluation did."""
     parity_max_abs: Annotated[float, Field(gt=0)] = 1e-4
-    """Largest difference of a probability between an exported float32 file and the evaluation."""
+    """Largest difference of a probability between an exported float32 file and the evaluation; for
+    segmentation parity_margin takes its place."""
+    parity_pixels: Share = 0.9999
+    """Segmentation: smallest share of pixels that an exported float32 file answers as the evaluation did."""
+    parity_margin: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Segmentation: a pixel that an exported float32 file answers otherwise must have been that close: its
+    two largest probabilities in the evaluation no further apart. No probability may differ by more either."""
 
 
 class Approval(Config):
@@ -78,6 +90,8 @@ class Approval(Config):
 
 class Brief(Config):
     """The problem, and what a good answer to it is."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"not_sure_cost"})
 
     statement: str = ""
     """The problem in one or two sentences: who has it, and what it costs them."""
@@ -107,6 +121,9 @@ class Brief(Config):
     """What makes a picture valid or not."""
     mistakes: tuple[Mistake, ...] = ()
     """Costs of mistakes."""
+    not_sure_cost: Annotated[Annotated[float, Field(ge=0)] | None, Field(examples=[0.3])] = None
+    """What a picture costs that is answered with "not sure", in the unit of the mistakes; thresholds are
+    chosen by it."""
     approvals: tuple[Approval, ...] = ()
     """Who said yes to which stage."""
     limits: Limits = Limits()

@@ -44,12 +44,17 @@ class WeightsOrigin(Fact):
 
 
 class OperatingPoint(Fact):
-    """From which probability on an answer counts."""
+    """From which probability on an answer counts, and at which temperature probabilities are read."""
 
+    temperature: float = 1.0
+    """Probabilities are raised to the power 1/temperature and divided by their sum; 1 leaves them as they
+    are. The thresholds are held against what comes of it."""
     thresholds: FrozenMap[str, float] = {}
     """Per class; a class without one wins by being the largest."""
     not_sure_below: float = 0.0
     """Answers below this are given as "not sure"."""
+    chosen_on: str = ""
+    """The pictures that it was chosen on, "val of digits@1"; empty for the one that changes nothing."""
 
 
 class ModelCard(Record):

@@ -17,8 +17,9 @@ ResizeMode = Literal["squash", "crop", "fill", "half_crop"]
 """squash: to the size whatever the proportions; crop: cover the size, cut the rest from the middle;
 fill: fit inside, pad; half_crop: half-way between the two (as in NVIDIA DIGITS)."""
 
-Enhancement = Literal["invert", "autocontrast", "median3"]
-"""invert: 255 − p; autocontrast: stretch each channel to 0..255; median3: median of 3×3 pixels."""
+Enhancement = Literal["invert", "autocontrast", "median3", "dark_background"]
+"""invert: 255 − p; autocontrast: stretch each channel to 0..255; median3: median of 3×3 pixels;
+dark_background: 255 − p where the outermost pixels are light, so that light and dark say the same."""
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 

@@ -66,11 +66,14 @@ class DatasetVersion(Record):
     counts: FrozenMap[str, int]
     """Images per split."""
     histogram: FrozenMap[str, FrozenMap[str, int]] = {}
-    """Images per split and class."""
+    """Images per split and class; for segmentation those that showed it somewhere when it was frozen."""
+    pixels: FrozenMap[str, FrozenMap[str, int]] = {}
+    """For segmentation: pixels per split and class, on the originals, when it was frozen."""
     lineage: Lineage = Lineage()
     """What it was made from."""
     forgotten: int = 0
-    """Pictures that it held and that were forgotten since; `counts` and `histogram` are without them."""
+    """Pictures that it held and that were forgotten since; `counts` and, but for segmentation, `histogram`
+    are without them."""
     created_at: AwareDatetime
     """When it was frozen."""
 

@@ -21,9 +21,9 @@ class Gate(Fact):
     """One limit of the brief and how one figure stands to it."""
 
     limit: str
-    """The key under [brief.limits]: "accuracy", "recall", "expected_cost", …"""
+    """The key under [brief.limits]: "accuracy", "recall", "expected_cost", "miou", …"""
     label: str = ""
-    """For a recall: the class or the rule."""
+    """For a recall: the class or the rule; for an IoU: the class."""
     bound: float
     """The limit."""
     at_most: bool = False
@@ -52,8 +52,8 @@ class Gate(Fact):
     @property
     def name(self) -> str:
         """The limit in words."""
-        words = self.limit.replace("_", " ")
-        return f'recall of "{self.label}"' if self.limit == "recall" else words
+        words = {"iou": "IoU", "miou": "mean IoU"}.get(self.limit, self.limit.replace("_", " "))
+        return f'{words} of "{self.label}"' if self.label else words
 
     @property
     def expected(self) -> str:

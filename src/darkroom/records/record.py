@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
@@ -22,6 +22,7 @@ __all__ = [
     "content_id",
     "new_ulid",
     "now",
+    "plain",
 ]
 
 K = TypeVar("K")
@@ -50,6 +51,10 @@ FrozenMap = Annotated[Mapping[K, V], AfterValidator(FrozenDict), PlainSerializer
 
 class Config(BaseModel):
     """What a person writes: a recipe, a brief, a request. Unknown keys are refused."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came after ids were made of such values: while they have their default they count for
+    nothing in canonical JSON, so that a run or a stage of before is still known by its id."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
@@ -89,7 +94,7 @@ def new_ulid() -> str:
 
 def canonical_json(value: Any) -> str:
     """Returns the one JSON text of a value: keys sorted, no white space, models dumped with defaults."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def content_id(value: Any) -> str:
@@ -97,13 +102,25 @@ def content_id(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Returns a value as JSON has it, models dumped with their defaults; see `Config.LATER`."""
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return _plain_model(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return value
+
+
+def _plain_model(value: BaseModel) -> dict[str, Any]:
+    dumped, later = value.model_dump(mode="json"), getattr(value, "LATER", frozenset())
+    for name, field in type(value).model_fields.items():
+        inner = getattr(value, name)
+        if name in later and inner == field.default:
+            del dumped[name]
+        elif isinstance(inner, Config):
+            dumped[name] = _plain_model(inner)
+    return dumped

@@ -84,9 +84,12 @@ class MetricPoint(Fact):
     """Mean cross-entropy of the epoch's batches, as the weights then were; never weighted, whatever loss
     the recipe trains with."""
     train_accuracy: float
+    """Share of right answers; for segmentation of right pixels."""
     val_loss: float | None = None
     """Mean cross-entropy over the validation pictures; never weighted either."""
     val_accuracy: float | None = None
+    val_miou: float | None = None
+    """For segmentation: mean IoU of the classes that the validation pictures show."""
     learning_rate: float
     """At the end of the epoch."""
     images_per_second: float

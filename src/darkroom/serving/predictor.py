@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from darkroom.bundle import read_bundle
+from darkroom.bundle import Bundle, read_bundle
+from darkroom.domain import DomainAnswer, DomainCheck, read_sketch
 from darkroom.errors import Invalid, NotFound
-from darkroom.images import prepare
+from darkroom.images import Transform, apply_contract, decode
 from darkroom.records import BundleFile, ModelCard
 from darkroom.serving.prediction import Prediction
 from darkroom.serving.runtimes import RUNTIMES, Answer, Session, damaged, find, open_session, runtime_of
+from darkroom.tasks.calibration import scaled
+from darkroom.tasks.operating import decide
 
 __all__ = ["Predictor"]
 
@@ -23,11 +26,14 @@ class Predictor:
         session: the model file, opened.
         card: what the model knows about itself.
         path: the model file.
+        domain: holds pictures against the sketch of the training pictures; None where there is none.
     """
 
-    def __init__(self, session: Session, card: ModelCard, path: Path) -> None:
+    def __init__(
+        self, session: Session, card: ModelCard, path: Path, domain: DomainCheck | None = None
+    ) -> None:
         _check(session, card, path)
-        self.session, self.card, self.path = session, card, path
+        self.session, self.card, self.path, self.domain = session, card, path, domain
         self.runtime = runtime_of(path).version
 
     @classmethod
@@ -48,8 +54,10 @@ class Predictor:
             Unsupported: the model holds an operation that the runtime lacks.
             MissingExtra: the runtime is not installed.
         """
+        domain = None
         if path.is_dir():
             bundle = read_bundle(path)
+            domain = domain_of(bundle)
             card, path = card or bundle.card, path / _choice(bundle.manifest.files, runtime, path).path
         elif runtime != "auto" and runtime_of(path) != find(runtime):
             raise Invalid(
@@ -63,7 +71,7 @@ class Predictor:
         card = card or session.carried.card
         if card is None:
             raise damaged(path, "it carries no model card, and none was given")
-        return cls(session, card, path)
+        return cls(session, card, path, domain)
 
     def predict(self, image: bytes) -> Prediction:
         """Answers to the encoded bytes of one picture.
@@ -71,9 +79,29 @@ class Predictor:
         Raises:
             InvalidImage: the bytes are not a picture, or it is too large.
         """
-        answer = self.predict_tensors(prepare(image, self.card.contract)[None])
-        embedding = None if answer.embedding is None else tuple(answer.embedding[0].tolist())
-        return self._said(answer.probabilities[0], embedding)
+        prepared = apply_contract(decode(image), self.card.contract)
+        answer = self.predict_tensors(prepared.tensor[None])
+        said = self._said(
+            answer.probabilities[0],
+            None if answer.embedding is None else tuple(answer.embedding[0].tolist()),
+        )
+        return said.model_copy(update={"domain": self.checked(prepared.tensor, prepared.transform, answer)})
+
+    def checked(
+        self, tensor: np.ndarray, photo: Transform | None, answer: Answer, place: int = 0
+    ) -> DomainAnswer | None:
+        """Says whether a picture looks like the training pictures; None where there is no sketch of them.
+
+        Args:
+            tensor: (height, width, channels) uint8.
+            photo: the geometry of the contract for the photo, where it is known.
+            answer: what the model answered, with the embedding where the file gives it.
+            place: of the picture in the answer.
+        """
+        if self.domain is None:
+            return None
+        embedding = None if answer.embedding is None else answer.embedding[place]
+        return self.domain.check(tensor, photo, embedding)
 
     def predict_tensors(self, tensors: np.ndarray) -> Answer:
         """Answers to (N, height, width, channels) uint8, as the contract makes them.
@@ -92,18 +120,29 @@ class Predictor:
         return self.session.run(tensors)
 
     def _said(self, probabilities: np.ndarray, embedding: tuple[float, ...] | None) -> Prediction:
-        best = int(probabilities.argmax())
-        label, probability = self.card.labels[best], float(probabilities[best])
         point = self.card.operating_point
+        found = decide(probabilities[None], self.card.labels, point)
+        at_point = scaled(probabilities[None], point.temperature)[0]
         return Prediction(
-            label=label,
-            probability=probability,
-            sure=probability >= max(point.not_sure_below, point.thresholds.get(label, 0.0)),
-            probabilities=dict(zip(self.card.labels, probabilities.tolist(), strict=True)),
+            label=self.card.labels[int(found.answers[0])],
+            probability=float(found.confidences[0]),
+            sure=bool(found.sure[0]),
+            probabilities=dict(zip(self.card.labels, at_point.tolist(), strict=True)),
             embedding=embedding,
             file=self.path.name,
             runtime=self.runtime,
         )
+
+
+def domain_of(bundle: Bundle) -> DomainCheck | None:
+    """Returns the check against a bundle's sketch; None where it holds none.
+
+    Raises:
+        Damaged: the sketch is not what was written.
+        Unsupported: a newer Darkroom wrote it.
+    """
+    found = bundle.of_role("domain")
+    return DomainCheck(read_sketch((bundle.folder / found[0].path).parent)) if found else None
 
 
 def _choice(files: tuple[BundleFile, ...], runtime: str, folder: Path) -> BundleFile:

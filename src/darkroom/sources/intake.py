@@ -40,7 +40,9 @@ def take_in(workspace: Workspace, inventory: Inventory, facts: Mapping[str, str]
     """
     settings = workspace.settings
     limits = ReadLimits(settings.max_pixels, settings.max_file_bytes, settings.keep_place)
-    reader = partial(read_picture, limits=limits, mask_values=dict(inventory.reading.mask_values))
+    reading = inventory.reading
+    values, colours = dict(reading.mask_values), dict(reading.mask_colours)
+    reader = partial(read_picture, limits=limits, mask_values=values, mask_colours=colours)
     total, done, first_seen = len(inventory.to_read), 0, set[str]()
     files = [_file(inventory, seen) for seen in inventory.to_read]
     pairs = zip(inventory.to_read, workspace.engine.map(reader, files), strict=True)

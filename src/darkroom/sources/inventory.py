@@ -42,7 +42,7 @@ class Inventory:
         self.source, self.folder, self.reading = source, folder, reading
         self.known = {place.path: place for place in workspace.catalogue.locations.of_source(source.id)}
         self.aside = {found.path: found for found in workspace.catalogue.quarantine.of_source(source.id)}
-        self.notes = MaskNotes(workspace.hidden / "scans" / f"{source.id}.json", reading.classes)
+        self.notes = MaskNotes(workspace.hidden / "scans" / f"{source.id}.json", _meaning(reading))
         self.entries: dict[str, list[Entry]] = {}  # a table may name a file twice
         self.to_read: list[Seen] = []
         self.holds: dict[str, str] = {}  # path → picture
@@ -106,3 +106,9 @@ class Inventory:
             self.refused[mask] = aside
             return True
         return blob is not None
+
+
+def _meaning(reading: Reading) -> tuple[str, ...]:
+    """Returns what decides how a mask is read: classes, and what stands for each in the files."""
+    written = sorted([*reading.mask_values.items(), *reading.mask_colours.items()], key=str)
+    return (*reading.classes, *(f"{value}={index}" for value, index in written))

@@ -16,7 +16,7 @@ class MaskNotes:
 
     Args:
         path: where the notes are kept.
-        classes: of the masks; notes of other classes count for nothing.
+        classes: of the masks, and how they are written; notes of others count for nothing.
     """
 
     def __init__(self, path: Path, classes: tuple[str, ...]) -> None:

@@ -59,7 +59,11 @@ class ReadPicture(NamedTuple):
 
 
 def read_picture(
-    file: PictureFile, *, limits: ReadLimits, mask_values: Mapping[int, int]
+    file: PictureFile,
+    *,
+    limits: ReadLimits,
+    mask_values: Mapping[int, int],
+    mask_colours: Mapping[tuple[int, int, int], int] | None = None,
 ) -> ReadPicture | str:
     """Reads one file; gives the picture's id alone when it is the one that was known and has no mask.
 
@@ -82,7 +86,9 @@ def read_picture(
     if file.mask is None:
         return ReadPicture(image, None, None)
     try:
-        indices = load_mask(Path(file.mask), mask_values, size_px=_upright_size(image))
+        indices = load_mask(
+            Path(file.mask), mask_values, colours=mask_colours, size_px=_upright_size(image)
+        )
     except DarkroomError as error:
         return ReadPicture(image, None, error)
     return ReadPicture(image, encode_mask(indices), None)

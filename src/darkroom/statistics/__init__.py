@@ -9,20 +9,28 @@ from darkroom.statistics.bootstrap import (
 )
 from darkroom.statistics.interval import wilson
 from darkroom.statistics.limit import Standing, against_limit, images_to_settle
-from darkroom.statistics.quantile import normal_quantile, t_quantile
+from darkroom.statistics.looks import fisher_two_sided, grouped_two_sided, holm
+from darkroom.statistics.quantile import beta_quantile, normal_quantile, t_quantile, t_two_sided
+from darkroom.statistics.ratio import ratio_interval
 from darkroom.statistics.spread import spread
 
 __all__ = [
     "Standing",
     "against_limit",
+    "beta_quantile",
     "bootstrap_interval",
+    "fisher_two_sided",
     "group_codes",
+    "grouped_two_sided",
+    "holm",
     "images_to_settle",
     "normal_quantile",
     "paired_difference",
     "percentile_interval",
+    "ratio_interval",
     "resampled_counts",
     "spread",
     "t_quantile",
+    "t_two_sided",
     "wilson",
 ]

@@ -30,6 +30,12 @@ Groups: TypeAlias = "Sequence[str | None] | np.ndarray | None"
 CHUNK_CELLS = 2_000_000
 """Counts held at a time: 16 MB."""
 
+MANY_VALUES = 5000
+"""From more different values on they are drawn by strata: what a draw costs no longer grows with them."""
+
+STRATA = 64
+"""Strata of neighbouring values, of equally many each."""
+
 
 def bootstrap_interval(
     values: Sequence[float] | np.ndarray,
@@ -56,7 +62,8 @@ def bootstrap_interval(
         Invalid: there are no values, or not as many groups as values.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13; drawing whole groups:
-        Davison and Hinkley, Bootstrap Methods and their Application, 1997, sec. 3.8.
+        Davison and Hinkley, Bootstrap Methods and their Application, 1997, sec. 3.8. With more than
+        `MANY_VALUES` different values, or groups, as `_stratified`.
     """
     figures = np.asarray(values, dtype=np.float64)
     if figures.size == 0:
@@ -201,12 +208,37 @@ def _undivided(difference: np.ndarray, groups: Groups, level: float) -> Interval
 def _means(figures: np.ndarray, codes: np.ndarray | None, draws: int, seed: int) -> Iterator[np.ndarray]:
     if codes is None:
         kinds, sizes = np.unique(figures, return_counts=True)
+        if len(kinds) > MANY_VALUES:
+            yield figures.mean() + _stratified(figures - figures.mean(), draws, seed) / figures.size
+            return
         for counts in resampled_counts(sizes, draws=draws, seed=seed):
             yield counts @ kinds / figures.size
         return
     sums, images = np.bincount(codes, weights=figures), np.bincount(codes).astype(np.float64)
+    if len(sums) > MANY_VALUES:
+        mean = figures.mean()
+        yield mean + _stratified(sums - mean * images, draws, seed) / figures.size
+        return
     for counts in resampled_counts(np.ones(len(sums), np.int64), draws=draws, seed=seed):
         yield (counts @ sums) / (counts @ images)
+
+
+def _stratified(residuals: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Returns the sum of M residuals drawn with replacement, (draws,), at a cost that M does not decide.
+
+    How many residuals of each stratum a draw holds is drawn exactly; which ones, as a normal number with
+    the stratum's mean and variance. Mean and variance over draws are those of drawing one by one. The sum
+    of a group's residuals stands for the group; that the images of a draw vary with it is of second order.
+
+    Source: the multinomial law of counts; the central limit theorem within strata of at least 78; the
+        linear form of a ratio, Davison and Hinkley, 1997, sec. 2.7.
+    """
+    generator = np.random.default_rng(seed)
+    parts = np.array_split(np.sort(residuals), STRATA)
+    means, variances = np.array([(part.mean(), part.var()) for part in parts]).T
+    sizes = np.array([len(part) for part in parts])
+    counts = generator.multinomial(len(residuals), sizes / len(residuals), size=draws)
+    return counts @ means + np.sqrt(counts @ variances) * generator.standard_normal(draws)
 
 
 def _counted(

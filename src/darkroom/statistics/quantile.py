@@ -1,11 +1,11 @@
-"""Quantiles of the normal and of Student's t distribution, without scipy."""
+"""Quantiles of the normal, of Student's t and of the beta distribution, without scipy."""
 
 from __future__ import annotations
 
 import math
 from statistics import NormalDist
 
-__all__ = ["normal_quantile", "t_quantile"]
+__all__ = ["beta_quantile", "normal_quantile", "t_quantile", "t_two_sided"]
 
 
 def normal_quantile(level: float) -> float:
@@ -26,6 +26,29 @@ def t_quantile(level: float, freedom: int) -> float:
     for _ in range(200):  # halving past the last bit of a double
         middle = (low + high) / 2
         if _central_share(middle, freedom) < level:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def t_two_sided(t: float, freedom: int) -> float:
+    """Returns the chance that Student's t lies at least as far from 0, on either side."""
+    return 1 - _central_share(t, freedom)
+
+
+def beta_quantile(share: float, a: float, b: float) -> float:
+    """Returns the value below which a share of the beta distribution lies.
+
+    Args:
+        share: between 0 and 1.
+        a: above 0.
+        b: above 0.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(60):  # halving past the last bit of a double near 1
+        middle = (low + high) / 2
+        if _incomplete_beta(middle, a, b) < share:
             low = middle
         else:
             high = middle

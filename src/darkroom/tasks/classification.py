@@ -18,6 +18,7 @@ from darkroom.statistics import (
 )
 from darkroom.statistics.bootstrap import Groups
 from darkroom.tasks.figures import ClassFigures, ClassificationFigures
+from darkroom.tasks.ranking import place_of_truth
 
 __all__ = ["confusion_matrix", "log_losses", "measure"]
 
@@ -69,6 +70,8 @@ def measure(
         groups=groups_drawn,
         accuracy=bootstrap_interval(labels == answers, groups, level=level, draws=draws, seed=seed),
         macro_f1=_macro_f1(confusion, interval),
+        balanced_accuracy=_balanced_accuracy(confusion, interval),
+        top_k=_top_k(labels, probabilities, groups, level, draws, seed),
         log_loss=bootstrap_interval(
             log_losses(labels, probabilities), groups, level=level, draws=draws, seed=seed, yes_or_no=False
         ),
@@ -89,6 +92,13 @@ def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Returns −ln(probability of the right class) per image, (N,) float64."""
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return -np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1.0))
+
+
+TOP = (3, 5)
+"""The k of top-k accuracy; k = 1 is the accuracy."""
+
+ROWS = 8192
+"""Rows of probabilities that are checked together."""
 
 
 class _Kinds(NamedTuple):
@@ -257,6 +267,39 @@ def _macro_f1(confusion: np.ndarray, interval: _Intervals) -> Interval:
     return interval.of(value, np.clip(drawn + value - drawn.mean(), 0, 1), count)
 
 
+def _balanced_accuracy(confusion: np.ndarray, interval: _Intervals) -> Interval:
+    """Returns the mean recall of the classes that have images; draws are shifted as for macro F1.
+
+    Source: Brodersen and others, The balanced accuracy and its posterior distribution, 2010; scikit-learn,
+        `balanced_accuracy_score`.
+    """
+    hits, support = np.diag(confusion), confusion.sum(axis=1)
+    value = float(np.nanmean(_ratio(hits, support)))
+    count, present = int(support.sum()), support > 0
+    if hits.sum() in (0, count):
+        units = float(present.sum() ** 2 / (1 / interval.units.support[present]).sum())
+        units = min(units, interval.groups or count)
+        return wilson(value * units, units, level=interval.level).model_copy(update={"count": count})
+    drawn = np.nanmean(_ratio(interval.drawn.hits, interval.drawn.support), axis=1)
+    return interval.of(value, np.clip(drawn + value - drawn.mean(), 0, 1), count)
+
+
+def _top_k(
+    labels: np.ndarray, probabilities: np.ndarray, groups: Groups, level: float, draws: int, seed: int
+) -> dict[int, Interval]:
+    """Returns for each k how often the right class is among the k most probable.
+
+    Source: scikit-learn, `top_k_accuracy_score`; of equal probabilities the first class counts as before.
+    """
+    wanted = [k for k in TOP if k < probabilities.shape[1]]
+    places = place_of_truth(labels, probabilities) if wanted else None
+    return {
+        k: bootstrap_interval(places < k, groups, level=level, draws=draws, seed=seed)
+        for k in wanted
+        if places is not None
+    }
+
+
 def _f1_of(counts: _Counts) -> np.ndarray:
     """Returns 2·hits / (support + answered), NaN for a class without images."""
     return np.where(counts.support > 0, _ratio(2 * counts.hits, counts.support + counts.answered), np.nan)
@@ -294,13 +337,18 @@ def _check(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
             low=int(labels.min()),
             high=int(labels.max()),
         )
-    bad = ~np.all((probabilities >= 0) & (probabilities <= 1 + 1e-3), axis=1)  # catches NaN as well
-    if bad.any():
+    bad = sum(_bad_rows(probabilities[start : start + ROWS]) for start in range(0, len(labels), ROWS))
+    if bad:
         raise Invalid(
             "evaluation.not-probabilities",
             "For {bad} of {count} images the model did not answer with probabilities (NaN, or outside 0 to "
             "1).",
             do="The training may have diverged: look at its curves, lower the learning rate, train again.",
-            bad=int(bad.sum()),
+            bad=bad,
             count=len(labels),
         )
+
+
+def _bad_rows(rows: np.ndarray) -> int:
+    good = (rows >= 0) & (rows <= 1 + 1e-3)  # NaN is neither
+    return len(rows) - int(np.count_nonzero(good.all(axis=1)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from darkroom.records import Interval
-from darkroom.records.record import Fact
+from darkroom.records.record import Fact, FrozenMap
 
-__all__ = ["ClassFigures", "ClassificationFigures"]
+__all__ = ["ClassFigures", "ClassificationFigures", "MaskClassFigures", "SegmentationFigures"]
 
 
 class ClassFigures(Fact):
@@ -41,9 +41,65 @@ class ClassificationFigures(Fact):
     """Share of right answers."""
     macro_f1: Interval
     """Mean F1 of the classes that have images."""
+    balanced_accuracy: Interval | None = None
+    """Mean recall of the classes that have images; None where an older version measured."""
+    top_k: FrozenMap[int, Interval] = {}
+    """k → share of images whose right class is among the k most probable; only k below the classes."""
     log_loss: Interval
     """Mean of −ln(probability of the right class); at most 15.9, the smallest float32 step above 0."""
     classes: tuple[ClassFigures, ...]
     """In the order of the model's output."""
     confusion: tuple[tuple[int, ...], ...]
     """Row: the class that is right; column: the class that was answered; images."""
+
+
+class MaskClassFigures(Fact):
+    """How well the pixels of one class are found; None stands for "not defined", which is not 0."""
+
+    label: str
+    """Name of the class."""
+    support: int
+    """Images that show it somewhere."""
+    pixels: int
+    """Pixels that are right for it."""
+    answered: int
+    """Pixels for which it was the answer."""
+    hits: int
+    """Pixels for which it is right and was the answer."""
+    iou: Interval | None = None
+    """Right and answered, of right or answered; None where no image shows it."""
+    precision: Interval | None = None
+    """Of the pixels for which it was the answer, how many are right; None where it never was."""
+    recall: Interval | None = None
+    """Of the pixels that are right for it, for how many it was the answer; None where there are none."""
+    boundary_f1: Interval | None = None
+    """How well its outline is met; None where no image shows an outline of it."""
+
+
+class SegmentationFigures(Fact):
+    """How good the masks that were answered to one set of images are, over all pixels of all images."""
+
+    kind: Literal["segmentation"] = "segmentation"
+    count: int
+    """Images."""
+    groups: int | None = None
+    """Groups that were drawn as a whole; None where each image was drawn alone."""
+    pixels: int
+    """Pixels of which a mask says what is right; the others count for nothing."""
+    ignored: int = 0
+    """Pixels of which nothing is said."""
+    height_px: int
+    """Height of the masks: that of the tensor."""
+    width_px: int
+    miou: Interval
+    """Mean IoU of the classes that the images show."""
+    pixel_accuracy: Interval
+    """Share of right pixels."""
+    boundary_f1: Interval | None = None
+    """Mean over the classes that have an outline."""
+    tolerance_px: int
+    """How far apart two outlines may lie to count as met."""
+    classes: tuple[MaskClassFigures, ...]
+    """In the order of the model's output."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Row: the class that is right; column: the class that was answered; pixels."""

@@ -36,6 +36,13 @@ TASKS: dict[str, TaskEntry] = {
             output="probabilities",
             measure="darkroom.tasks.classification:measure",
         ),
+        TaskEntry(
+            name="segmentation",
+            summary="A class for each pixel of the picture.",
+            slot="mask",
+            output="probabilities",
+            measure="darkroom.tasks.segmentation:measure",
+        ),
     )
 }
 """All tasks by name."""

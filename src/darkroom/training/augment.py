@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from darkroom.images.overlay import overlay
 from darkroom.networks.image_model import scale_and_shift
 from darkroom.records import Normalisation
+from darkroom.tasks.overlap import IGNORE
 from darkroom.training.recipe import Augment
 
 __all__ = ["Augmenter", "Draws", "preview", "warp"]
@@ -56,7 +58,9 @@ class Augmenter:
     """
 
     grid: Tensor
-    """(3, H·W): x, y, 1 of each pixel's centre in -1..1; what `warp` takes."""
+    """(3, h·w): x, y, 1 of each pixel's centre in -1..1; what `warp` takes."""
+    size: tuple[int, int]
+    """(h, w) of what training sees: of the picture, or of a crop."""
 
     def __init__(
         self,
@@ -72,7 +76,8 @@ class Augmenter:
         self._scale, self._shift = scale[:, None].to(device), shift[:, None].to(device)
         self._height, self._width, self._channels = shape
         self._device = device
-        self.grid = _points(self._height, self._width).to(device)
+        self.size = (augment.crop_px, augment.crop_px) if augment.crop_px else (self._height, self._width)
+        self.grid = _points(*self.size).to(device)
 
     def draw(self, count: int, generator: torch.Generator) -> Draws:
         """Draws the changes of `count` pictures from a generator of the processor."""
@@ -83,7 +88,7 @@ class Augmenter:
         )
 
     def apply(self, values: Tensor, draws: Draws, noise: torch.Generator) -> Tensor:
-        """Returns changed pictures (n, C, H, W).
+        """Returns changed pictures (n, C, h, w).
 
         Args:
             values: (n, C, H, W) float32, normalised.
@@ -94,9 +99,20 @@ class Augmenter:
             return self._changed(values, draws, noise)
         return self._changed(values + self._difference, draws, noise) - self._difference
 
+    def apply_to_labels(self, labels: Tensor, draws: Draws) -> Tensor:
+        """Returns labels for changed pictures: masks (n, H, W) uint8 moved as they were, (n, h, w); others
+        as they are. What comes in from outside is not said.
+        """
+        if labels.ndim == 1 or draws.theta is None:
+            return labels
+        # 0 is what comes in from outside, so it has to mean "not said" while the masks are moved.
+        shifted = torch.where(labels == IGNORE, 0, labels + 1).float()[:, None]
+        moved = warp(shifted, draws.theta, self.grid, edge="mean", mode="nearest", size=self.size)
+        return torch.where(moved == 0, float(IGNORE), moved - 1)[:, 0].to(torch.uint8)
+
     def _changed(self, values: Tensor, draws: Draws, noise: torch.Generator) -> Tensor:
         if draws.theta is not None:
-            values = warp(values, draws.theta, self.grid, edge=self.augment.edge)
+            values = warp(values, draws.theta, self.grid, edge=self.augment.edge, size=self.size)
         if draws.colour is not None:
             matrix, offset = draws.colour[:, :, :-1], draws.colour[:, :, -1:]
             values = self._clamp(torch.baddbmm(offset, matrix, values.flatten(2)), values.shape)
@@ -111,7 +127,8 @@ class Augmenter:
 
     def _draw_theta(self, count: int, generator: torch.Generator) -> Tensor | None:
         chosen = self.augment
-        if not (chosen.rotate_deg or chosen.zoom or chosen.shift or chosen.crop or chosen.flip != "none"):
+        moves = chosen.rotate_deg or chosen.zoom or chosen.shift or chosen.crop or chosen.flip != "none"
+        if not (moves or chosen.crop_px):
             return None
         draw = _Drawer(count, generator)
         angle = draw.around_zero(math.radians(chosen.rotate_deg))
@@ -127,7 +144,23 @@ class Augmenter:
             torch.stack([scale_x * torch.cos(angle), -scale_y * torch.sin(angle) * slant, x], 1),
             torch.stack([scale_x * torch.sin(angle) / slant, scale_y * torch.cos(angle), y], 1),
         )
-        return torch.stack(rows, 1)
+        theta = torch.stack(rows, 1)
+        return self._cut(theta, draw) if chosen.crop_px else theta
+
+    def _cut(self, theta: Tensor, draw: _Drawer) -> Tensor:
+        """Returns the warp of squares cut from anywhere in the result of a warp (N, 2, 3).
+
+        The square's left edge lies from 0 to as far right as it can without leaving the picture, at whole
+        pixels; where the picture is the smaller one, the square lies around it in the same way.
+        """
+        matrix = torch.eye(3, dtype=theta.dtype).repeat(len(theta), 1, 1)
+        sides = zip(self.size[::-1], (self._width, self._height), strict=True)
+        for axis, (cut, whole) in enumerate(sides):
+            room = whole - cut
+            first = torch.floor(draw.zero_to_one() * (abs(room) + 1)) * (1 if room >= 0 else -1)
+            matrix[:, axis, axis] = cut / whole
+            matrix[:, axis, 2] = (2 * first + cut) / whole - 1
+        return theta @ matrix
 
     def _draw_colour(self, count: int, generator: torch.Generator) -> Tensor | None:
         chosen, channels = self.augment, self._channels
@@ -154,18 +187,26 @@ class Augmenter:
 
 
 def warp(
-    values: Tensor, theta: Tensor, grid: Tensor, *, edge: str = "edge", mode: str = "bilinear"
+    values: Tensor,
+    theta: Tensor,
+    grid: Tensor,
+    *,
+    edge: str = "edge",
+    mode: str = "bilinear",
+    size: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Returns pictures (n, C, H, W) read at moved points.
+    """Returns pictures (n, C, h, w) read at moved points.
 
     Args:
         values: (n, C, H, W) float32.
         theta: (n, 2, 3), see `Draws`.
-        grid: (3, H·W): x, y, 1 of each pixel's centre in -1..1.
+        grid: (3, h·w): x, y, 1 of each pixel's centre in -1..1.
         edge: "edge", "mirror" or "mean".
         mode: "bilinear" for pictures, "nearest" for masks.
+        size: (h, w) of the result; as the pictures are when not given.
     """
-    count, _, height, width = values.shape
+    count = len(values)
+    height, width = (values.shape[2], values.shape[3]) if size is None else size
     points = (theta.reshape(-1, 3) @ grid).view(count, 2, height, width)  # one product for the batch
     return functional.grid_sample(
         values, points.permute(0, 2, 3, 1), mode=mode, padding_mode=PADDING[edge], align_corners=False
@@ -179,6 +220,7 @@ def preview(
     *,
     seed: int,
     columns: int = 8,
+    masks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns a contact sheet (H, W, C) uint8: each row a picture as it is, then changed versions.
 
@@ -188,6 +230,7 @@ def preview(
         normalisation: that of the training; None takes the mean of these pictures.
         seed: what decides the draws.
         columns: pictures in a row.
+        masks: (n, H, W) uint8, moved as the pictures are and drawn over them; the sheet is in RGB then.
     """
     if normalisation is None:
         mean = images.mean((0, 1, 2), dtype=np.float64) / 255
@@ -201,13 +244,28 @@ def preview(
     draws = augmenter.draw(len(repeated), generator)
     values = (augmenter.apply(repeated * scale + shift, draws, generator) - shift) / scale
     changed = values.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-    changed = changed.unflatten(0, (len(images), columns - 1))
+    if masks is not None:
+        moved = augmenter.apply_to_labels(
+            torch.from_numpy(np.array(masks)).repeat_interleave(columns - 1, 0), draws
+        )
+        changed = torch.from_numpy(overlay(changed.numpy(), moved.numpy()))
+        pictures = torch.from_numpy(overlay(images, masks))
+    changed = _as_large(changed, images.shape[1:3]).unflatten(0, (len(images), columns - 1))
     cells = torch.cat([pictures[:, None], changed], 1)
     enlarged = max(1, 56 // min(images.shape[1:3]))  # so that small pictures can be seen
     cells = cells.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
     cells = functional.pad(cells, (0, 0, 1, 1, 1, 1), value=128)
     rows, _, height, width, channels = cells.shape
     return cells.permute(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels).numpy()
+
+
+def _as_large(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns crops (n, h, w, C) in the middle of cells of a picture's size; what is too large is cut."""
+    height, width = size
+    pictures = pictures[:, :height, :width]
+    top, left = (height - pictures.shape[1]) // 2, (width - pictures.shape[2]) // 2
+    bottom, right = height - pictures.shape[1] - top, width - pictures.shape[2] - left
+    return functional.pad(pictures, (0, 0, left, right, top, bottom), value=128)
 
 
 class _Drawer:

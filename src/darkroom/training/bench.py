@@ -13,6 +13,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from darkroom.features import FeatureStore
+from darkroom.networks import find
 from darkroom.networks.network import Network
 from darkroom.networks.start import NetworkStart
 from darkroom.records import ModelCard, Normalisation, now
@@ -21,12 +22,15 @@ from darkroom.training.combinations import check_accumulation, check_combination
 from darkroom.training.device import check_precision, derive_seed
 from darkroom.training.last_layer import FeatureRows, LastLayer, lay_out
 from darkroom.training.loss import TrainingLoss, weights_of
+from darkroom.training.mask_bench import mask_data, mask_loss, mask_sheet
+from darkroom.training.mask_loss import MaskLoss
 from darkroom.training.normalisation import normalisation_of
 from darkroom.training.optimiser import make_optimiser
 from darkroom.training.outcome import CardFacts
 from darkroom.training.pixels import Pixels, RenderedSplit, Rendering
 from darkroom.training.recipe import Augment, Recipe, check_fits, network_options
 from darkroom.training.run_folder import library_versions
+from darkroom.training.task_options import check_network_options
 
 __all__ = ["Bench", "cut", "prepare"]
 
@@ -54,10 +58,15 @@ class Bench:
     optimiser: Optimizer
     scaler: GradScaler
     """Scales the loss in float16; does nothing in other precisions."""
-    loss: TrainingLoss
+    loss: TrainingLoss | MaskLoss
     augmenter: Augmenter
     arithmetic: str = "float32"
     """What it computes in: the recipe's precision, or what "auto" came to."""
+
+    @property
+    def of_masks(self) -> bool:
+        """Whether each pixel has a class, not each picture."""
+        return self.facts.task == "segmentation"
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -159,18 +168,16 @@ def prepare(
         device=device,
         train=train,
         val=held,
-        sheet=preview(
-            _spread(split, PREVIEW_ROWS), recipe.augment, normalisation, seed=derive_seed(seed, "preview")
-        ),
+        sheet=_sheet(split, recipe, normalisation, facts, seed),
         normalisation=normalisation,
         network=network,
         start=start,
         learner=learner,
         optimiser=make_optimiser(recipe, learner, device),
         scaler=GradScaler(device.type, enabled=arithmetic == "float16"),
-        loss=TrainingLoss(recipe.loss, weights_of(recipe.loss, facts.labels, split.labels), device),
+        loss=_loss(recipe, facts, split, device),
         augmenter=Augmenter(
-            recipe.augment if recipe.train_layers == "all" else Augment(),
+            Augment() if isinstance(learner, LastLayer) else recipe.augment,
             split.shape,
             normalisation,
             device,
@@ -198,8 +205,9 @@ def _check(
     val: RenderedSplit,
 ) -> None:
     check_precision(device, arithmetic)
-    check_combinations(recipe, facts.labels, goes_on=start.goes_on)
+    check_combinations(recipe, facts.labels, goes_on=start.goes_on, task=facts.task)
     check_fits(recipe, facts, split.shape, len(split), len(val))
+    check_network_options(recipe, find(recipe.network))
     check_accumulation(recipe, len(cut(torch.arange(len(split)), recipe.batch_size)))
 
 
@@ -228,6 +236,8 @@ def _data(
     start: NetworkStart,
 ) -> tuple[Pixels | FeatureRows, Pixels | FeatureRows, nn.Module]:
     """Returns what is trained on, what is validated on, and what learns."""
+    if facts.task == "segmentation":
+        return mask_data(split, val, network, recipe, normalisation, len(facts.labels))
     if recipe.train_layers == "last":
         return lay_out(
             network,
@@ -245,6 +255,20 @@ def _data(
     return train, Pixels(val, normalisation, device, classes, mean_image=image), network
 
 
-def _spread(split: RenderedSplit, count: int) -> np.ndarray:
-    """Returns a few pictures (n, H, W, C) uint8 from all over the split."""
-    return split.gather(np.linspace(0, len(split) - 1, min(count, len(split))).astype(np.int64)).copy()
+def _sheet(
+    split: RenderedSplit, recipe: Recipe, normalisation: Normalisation, facts: CardFacts, seed: int
+) -> np.ndarray:
+    """Returns a contact sheet of a few pictures from all over the split."""
+    chosen = np.linspace(0, len(split) - 1, min(PREVIEW_ROWS, len(split))).astype(np.int64)
+    seed = derive_seed(seed, "preview")
+    if facts.task == "segmentation":
+        return mask_sheet(split, chosen, recipe, normalisation, seed=seed)
+    return preview(split.gather(chosen).copy(), recipe.augment, normalisation, seed=seed)
+
+
+def _loss(
+    recipe: Recipe, facts: CardFacts, split: RenderedSplit, device: torch.device
+) -> TrainingLoss | MaskLoss:
+    if facts.task == "segmentation":
+        return mask_loss(recipe, facts, split, device)
+    return TrainingLoss(recipe.loss, weights_of(recipe.loss, facts.labels, split.labels), device)

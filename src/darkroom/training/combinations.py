@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from darkroom.errors import InvalidConfig, nearest
+from darkroom.records import Task
 from darkroom.training.recipe import Augment, Loss, Optimiser, Recipe, Schedule
+from darkroom.training.task_options import check_task_options
 
 __all__ = ["check_accumulation", "check_combinations"]
 
@@ -45,13 +47,16 @@ BELONGS: dict[str, dict[str, tuple[str, ...]]] = {
 """Which options belong to which names; an option that is not listed belongs to all."""
 
 
-def check_combinations(recipe: Recipe, classes: Sequence[str], *, goes_on: bool = False) -> None:
+def check_combinations(
+    recipe: Recipe, classes: Sequence[str], *, goes_on: bool = False, task: Task = "classification"
+) -> None:
     """Makes sure that every option that was changed has an effect, and that the schedule happens.
 
     Args:
         recipe: how to train.
         classes: names of the dataset's classes.
         goes_on: whether the training begins with the weights of an earlier run.
+        task: what is learnt.
 
     Raises:
         InvalidConfig: two options do not go together, or a class has another name.
@@ -64,7 +69,8 @@ def check_combinations(recipe: Recipe, classes: Sequence[str], *, goes_on: bool 
         _refuse_idle(part, chosen)
     _check_schedule(recipe)
     _check_class_weights(recipe.loss, classes)
-    _check_last_layer(recipe, goes_on)
+    _check_last_layer(recipe, goes_on, cached=task != "segmentation")
+    check_task_options(recipe, task)
     if recipe.optimiser.name == "nag" and recipe.optimiser.momentum == 0:
         raise InvalidConfig(
             "training.nag-without-momentum",
@@ -148,7 +154,7 @@ def _check_schedule(recipe: Recipe) -> None:
         )
 
 
-def _check_last_layer(recipe: Recipe, goes_on: bool) -> None:
+def _check_last_layer(recipe: Recipe, goes_on: bool, *, cached: bool) -> None:
     """Views of pictures need changes, and changes need views, when features are computed once."""
     changes = recipe.augment != Augment()
     if recipe.train_layers == "all" and recipe.feature_views > 1:
@@ -166,7 +172,7 @@ def _check_last_layer(recipe: Recipe, goes_on: bool) -> None:
             "pretrained weights they have learnt nothing.",
             do="Name weights in the recipe, or set train_layers = all. See: darkroom model weights",
         )
-    if recipe.train_layers == "last" and changes != (recipe.feature_views > 1):
+    if cached and recipe.train_layers == "last" and changes != (recipe.feature_views > 1):
         raise InvalidConfig(
             "training.views-and-changes",
             "With train_layers = last, augment and feature_views go together. Received: feature_views = "

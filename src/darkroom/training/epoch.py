@@ -6,17 +6,21 @@ import torch
 
 from darkroom.training.bench import Bench
 from darkroom.training.device import derive_seed
+from darkroom.training.mask_tally import MaskTally
 from darkroom.training.recipe import Recipe
 from darkroom.training.reporter import Reporter, not_finite
 from darkroom.training.schedule import learning_rate
-from darkroom.training.tally import Tally
+from darkroom.training.tally import Figures, Tally
 
 __all__ = ["VALIDATION_BATCH", "train_epoch", "validate"]
 
 VALIDATION_BATCH = 512
 
+MOST_ANSWERS = 1 << 22
+"""Of masks: numbers that a batch of validation pictures may be answered with, 16 MiB."""
 
-def train_epoch(bench: Bench, epoch: int, reporter: Reporter) -> tuple[float, float]:
+
+def train_epoch(bench: Bench, epoch: int, reporter: Reporter) -> Figures:
     """Returns mean cross-entropy and accuracy over the epoch, each batch as the weights then were."""
     network, optimiser, scaler = bench.learner.train(), bench.optimiser, bench.scaler
     bench.begin_epoch(epoch)
@@ -24,14 +28,16 @@ def train_epoch(bench: Bench, epoch: int, reporter: Reporter) -> tuple[float, fl
     draws = bench.augmenter.draw(len(order), bench.generator("augmentation", epoch))
     noise = bench.generator("noise", epoch, bench.device.type)
     torch.manual_seed(derive_seed(bench.seed, "dropout", epoch))
-    tally = Tally(bench.device)
+    tally = _tally(bench)
     step, done = (epoch - 1) * bench.steps_per_epoch, 0
     for group in bench.groups(order):
         _set_learning_rate(bench, step)
         step += 1
         for chosen, share in zip(group, bench.shares(group), strict=True):
             x, labels = bench.train.batch(chosen)
-            x = bench.augmenter.apply(x, draws.part(done, done + len(chosen)), noise)
+            drawn = draws.part(done, done + len(chosen))
+            x = bench.augmenter.apply(x, drawn, noise)
+            labels = bench.augmenter.apply_to_labels(labels, drawn)
             with bench.precision():
                 logits = network(x)
                 loss = bench.loss(logits, labels)
@@ -45,20 +51,28 @@ def train_epoch(bench: Bench, epoch: int, reporter: Reporter) -> tuple[float, fl
     return _result(tally, bench.recipe, f"epoch {epoch}")
 
 
-def validate(bench: Bench, epoch: int) -> tuple[float | None, float | None]:
+def validate(bench: Bench, epoch: int) -> Figures | None:
     """Returns mean cross-entropy and accuracy over the validation split; None when it is empty."""
     if len(bench.val) == 0:
-        return None, None
-    network, tally = bench.learner.eval(), Tally(bench.device)
+        return None
+    network, tally = bench.learner.eval(), _tally(bench)
+    batch = VALIDATION_BATCH
+    if bench.of_masks:
+        height_px, width_px, _ = bench.facts.contract.shape
+        batch = max(1, MOST_ANSWERS // (height_px * width_px * len(bench.facts.labels)))
     with torch.inference_mode():
-        for chosen in torch.arange(len(bench.val), device=bench.device).split(VALIDATION_BATCH):
+        for chosen in torch.arange(len(bench.val), device=bench.device).split(batch):
             x, labels = bench.val.batch(chosen)
             with bench.precision():
                 tally.add(network(x), labels)
         return _result(tally, bench.recipe, f"validation after epoch {epoch}")
 
 
-def _result(tally: Tally, recipe: Recipe, where: str) -> tuple[float, float]:
+def _tally(bench: Bench) -> Tally | MaskTally:
+    return MaskTally(bench.device, len(bench.facts.labels)) if bench.of_masks else Tally(bench.device)
+
+
+def _result(tally: Tally | MaskTally, recipe: Recipe, where: str) -> Figures:
     try:
         return tally.result()
     except ArithmeticError as error:

@@ -117,16 +117,17 @@ def _trained(
 
 def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:
     began = time.perf_counter()
-    train_loss, train_accuracy = train_epoch(bench, epoch, reporter)
+    train = train_epoch(bench, epoch, reporter)
     trained = time.perf_counter()
-    val_loss, val_accuracy = validate(bench, epoch)
+    val = validate(bench, epoch)
     return MetricPoint(
         epoch=epoch,
         step=epoch * bench.steps_per_epoch,
-        train_loss=train_loss,
-        train_accuracy=train_accuracy,
-        val_loss=val_loss,
-        val_accuracy=val_accuracy,
+        train_loss=train.loss,
+        train_accuracy=train.accuracy,
+        val_loss=val.loss if val else None,
+        val_accuracy=val.accuracy if val else None,
+        val_miou=val.miou if val else None,
         learning_rate=bench.optimiser.param_groups[0]["lr"],
         images_per_second=len(bench.train) / (trained - began),
         duration_s=time.perf_counter() - began,

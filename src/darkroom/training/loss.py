@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from darkroom.training.recipe import Loss
 
-__all__ = ["TrainingLoss", "weights_of"]
+__all__ = ["TrainingLoss", "weights_by_counts", "weights_of"]
 
 
 class TrainingLoss:
@@ -75,15 +75,25 @@ def weights_of(chosen: Loss, classes: Sequence[str], labels: np.ndarray) -> tupl
         chosen: which weights.
         classes: names in the order of the labels.
         labels: (N,) label of each picture to train on.
+    """
+    return weights_by_counts(chosen, classes, np.bincount(labels, minlength=len(classes)))
 
-    balanced: pictures / (classes that occur · pictures of the class), so that the mean weight of a picture
-    is 1. Source: King, Zeng, Logistic regression in rare events data, 2001, as scikit-learn's
-    `class_weight="balanced"`. A class without pictures has 1, which nothing reads.
+
+def weights_by_counts(chosen: Loss, classes: Sequence[str], counts: np.ndarray) -> tuple[float, ...] | None:
+    """Returns the weight of each class; None when all count the same.
+
+    Args:
+        chosen: which weights.
+        classes: names in the order of the counts.
+        counts: (C,) pictures or pixels of each class to train on; only looked at for balanced.
+
+    balanced: all / (classes that occur · those of the class), so that the mean weight is 1. Source: King,
+    Zeng, Logistic regression in rare events data, 2001, as scikit-learn's `class_weight="balanced"`. A
+    class that does not occur has 1, which nothing reads.
     """
     if chosen.class_weights == "none":
         return None
     if chosen.class_weights == "by-name":
         return tuple(chosen.weight_by_class.get(name, 1.0) for name in classes)
-    counts = np.bincount(labels, minlength=len(classes))
-    occurring = int((counts > 0).sum())
-    return tuple(len(labels) / (occurring * int(count)) if count else 1.0 for count in counts)
+    occurring, total = int((counts > 0).sum()), int(counts.sum())
+    return tuple(total / (occurring * int(count)) if count else 1.0 for count in counts)

@@ -30,7 +30,7 @@ class RenderedSplit(Protocol):
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64: index of each picture's class."""
+        """(N,) int64: index of each picture's class; empty where each pixel has one."""
         ...
 
     @property
@@ -42,6 +42,10 @@ class RenderedSplit(Protocol):
 
     def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Returns (n, H, W, C) uint8 for the indices (n,), in `out` when it is given."""
+        ...
+
+    def gather_masks(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Returns (n, H, W) uint8 for the indices (n,), 255 where nothing is said; asked for masks only."""
         ...
 
 

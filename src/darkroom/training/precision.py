@@ -40,7 +40,7 @@ def choose_precision(
     Raises:
         Cancelled: `should_stop` said so.
     """
-    if recipe.train_layers == "last":
+    if recipe.train_layers == "last" and facts.task != "segmentation":
         return PrecisionChoice(
             precision="float32", why="Only the last layer is trained, which is quick in float32."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -96,6 +96,8 @@ class Schedule(Config):
 class Loss(Config):
     """What training makes small; the figures `loss` and `accuracy` of train and val do not follow it."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"cross_entropy_weight", "dice_weight"})
+
     name: Literal["cross-entropy", "focal"] = "cross-entropy"
     """cross-entropy: −log of the right class's probability; focal: the same times
     (1 − probability)^`focal_gamma`, so that easy pictures count less."""
@@ -104,17 +106,25 @@ class Loss(Config):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """For cross-entropy: share of the right answer that is spread over all classes."""
     class_weights: Literal["none", "balanced", "by-name"] = "none"
-    """How much a picture of each class counts: none: the same; balanced: the rarer in the train split the
-    more, so that all classes count the same together; by-name: as `weight_by_class` says."""
+    """How much a picture of each class counts, or a pixel of a mask: none: the same; balanced: the rarer in
+    the train split the more, so that all classes count the same together; by-name: as `weight_by_class`
+    says."""
     weight_by_class: FrozenMap[str, Annotated[float, Field(gt=0, le=1000)]] = {}
     """For by-name: weight of each class; a class that is not named has 1."""
+    cross_entropy_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """For segmentation: weight of the loss named by `name` in the sum with Dice."""
+    dice_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """For segmentation: weight of 1 − Dice, which looks at the overlap of whole shapes, in that sum."""
 
 
 class Augment(Config):
     """Random changes of each training picture, new in each epoch; the default changes nothing.
 
-    rotate, zoom, shift, crop and flip together are one warp, so that a picture is resampled once.
+    rotate, zoom, shift, crop and flip together are one warp, so that a picture is resampled once. A mask
+    goes through the same warp; what comes in from outside is not learnt.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"crop_px"})
 
     rotate_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Turned by up to this angle either way, in degrees."""
@@ -124,6 +134,9 @@ class Augment(Config):
     """Moved by up to this share of each side."""
     crop: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Up to this share of the sides is cut away, anywhere, and the rest fills the picture."""
+    crop_px: Annotated[int, Field(ge=0, le=4096)] = 0
+    """For segmentation: training sees squares of this side, cut from anywhere in the picture; what they
+    reach beyond its edge is not learnt. 0 takes whole pictures. Validation sees whole pictures."""
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
     """Mirrored in every second picture; horizontal swaps left and right."""
     edge: Literal["edge", "mirror", "mean"] = "edge"
@@ -189,14 +202,16 @@ class Recipe(Config):
     """Random changes of training pictures."""
     train_layers: Literal["all", "last"] = "all"
     """all: every weight is trained; last: only the last layer, on features that are computed once, and the
-    rest stays as the pretrained weights give it. last takes seconds, and needs weights."""
+    rest stays as the pretrained weights give it. last takes seconds, and needs weights. For segmentation
+    last keeps the encoder as it is and trains decoder and last layer; nothing is computed once."""
     feature_views: Annotated[int, Field(ge=1, le=64)] = 1
     """For last: views of each training picture that features are computed of: the picture as it is and
     changed views, as `augment` says; each epoch takes one. They are drawn once, not anew in each epoch."""
     early_stopping: EarlyStopping = EarlyStopping()
     """When to end before the last epoch."""
     select_by: Literal["val_accuracy", "val_loss"] = "val_accuracy"
-    """Which validation figure names the best epoch; equal accuracies are told apart by the loss."""
+    """Which validation figure names the best epoch; equal accuracies are told apart by the loss. For
+    segmentation the mean IoU stands in for the accuracy."""
     snapshot_every: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Keep the weights of every so many epochs; 0 keeps only the best and the last."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -238,13 +253,14 @@ def check_fits(
             count=train_count,
             classes=f"{len(facts.labels)} classes",
         )
-    if facts.task not in find(recipe.network).tasks:
+    entry = find(recipe.network)
+    if facts.task not in entry.tasks:
         raise InvalidConfig(
             "training.task-mismatch",
             "Network {network} is for {tasks}; the dataset is for {task}.",
             do="See: darkroom model networks",
             network=recipe.network,
-            tasks=", ".join(find(recipe.network).tasks),
+            tasks=", ".join(entry.tasks),
             task=facts.task,
         )
     if shape != facts.contract.shape:

@@ -200,6 +200,7 @@ def _curves_of(point: MetricPoint) -> dict[str, float]:
         "loss/val": point.val_loss,
         "accuracy/train": point.train_accuracy,
         "accuracy/val": point.val_accuracy,
+        "miou/val": point.val_miou,
         "learning_rate": point.learning_rate,
         "images_per_second": point.images_per_second,
     }

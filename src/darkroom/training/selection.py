@@ -33,7 +33,7 @@ def _rank(point: MetricPoint, recipe: Recipe) -> tuple[float, ...]:
         return ()
     if recipe.select_by == "val_loss":
         return (-point.val_loss,)
-    return (point.val_accuracy, -point.val_loss)
+    return (point.val_accuracy if point.val_miou is None else point.val_miou, -point.val_loss)
 
 
 def _gain(point: MetricPoint, before: MetricPoint, recipe: Recipe) -> float:

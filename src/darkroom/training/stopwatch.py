@@ -54,7 +54,8 @@ class _FewOf:
         # Spread over the split: the first ones may all be of one class.
         self._chosen = np.unique(np.linspace(0, max(0, len(split) - 1), min(count, len(split))).astype(int))
         self.image_ids: Sequence[str] = [split.image_ids[int(place)] for place in self._chosen]
-        self.labels: np.ndarray = np.asarray(split.labels)[self._chosen]
+        labels = np.asarray(split.labels)  # none where each pixel has one
+        self.labels: np.ndarray = labels[self._chosen] if len(labels) else labels
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -65,6 +66,9 @@ class _FewOf:
 
     def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         return self._split.gather(self._chosen[np.asarray(indices)], out)
+
+    def gather_masks(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return self._split.gather_masks(self._chosen[np.asarray(indices)], out)
 
 
 class Stopwatch:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Tally"]
+__all__ = ["Figures", "Tally"]
 
 MOST_VALUES = 1 << 22
+
+
+class Figures(NamedTuple):
+    """What a pass over pictures gave."""
+
+    loss: float
+    """Mean cross-entropy."""
+    accuracy: float
+    """Share of right answers; of masks, of right pixels."""
+    miou: float | None = None
+    """Of masks: mean IoU of the classes that they show."""
 
 
 class Tally:
@@ -38,14 +51,14 @@ class Tally:
         if self._values > MOST_VALUES:
             self._settle()
 
-    def result(self) -> tuple[float, float]:
+    def result(self) -> Figures:
         """Returns mean loss and accuracy.
 
         Raises:
             ArithmeticError: a loss was not a number; its text is the number of the batch, from 1 on.
         """
         self._settle()
-        return float(self._loss) / self._count, int(self._correct) / self._count
+        return Figures(float(self._loss) / self._count, int(self._correct) / self._count)
 
     def _settle(self) -> None:
         if not self._logits:

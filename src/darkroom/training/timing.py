@@ -140,7 +140,9 @@ def _held(bench: Bench, counts: tuple[int, int]) -> list[int]:
         return [size if size <= MOST_BYTES_IN_MEMORY else 0 for size in sizes]
     each = math.prod(bench.facts.contract.shape)
     # As `Pixels`: float32 where that fits, else uint8, else by batch; the file that is read counts too.
+    masks = each // bench.facts.contract.channels if bench.of_masks else 0
     return [
         size * (5 if 4 * size <= MOST_BYTES_IN_MEMORY else 2 if size <= MOST_BYTES_IN_MEMORY else 0)
-        for size in (each * count for count in counts)
+        + (2 * count * masks if count * masks <= MOST_BYTES_IN_MEMORY else 0)
+        for size, count in ((each * count, count) for count in counts)
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from darkroom.records import Normalisation
+from darkroom.records import Normalisation, plain
 from darkroom.training.augment import Augmenter
 from darkroom.training.device import derive_seed
 from darkroom.training.recipe import Augment
@@ -52,7 +52,7 @@ class Views:
         """What the key of the features says about the view."""
         return {
             "view": self._number,
-            "augment": self._augment.model_dump(mode="json"),
+            "augment": plain(self._augment),
             "augment_seed": VIEW_SEED,
         }
 

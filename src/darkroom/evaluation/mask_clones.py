@@ -1,0 +1,158 @@
+"""Compare models that answer masks on the same images: spread over clones, paired difference, churn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from darkroom.errors import Invalid
+from darkroom.evaluation.clones import share_spread, verdict
+from darkroom.evaluation.mask_answers import MaskAnswers
+from darkroom.evaluation.mask_record import MaskClassSpread, MaskClonesSummary, MaskEvaluation
+from darkroom.evaluation.record import Comparison
+from darkroom.records import Interval, Spread
+from darkroom.tasks.figures import MaskClassFigures
+from darkroom.tasks.segmentation import EDGE, SHOWN, image_miou, paired_miou
+
+__all__ = ["compare_masks", "pixel_churn", "summarise_masks"]
+
+
+def summarise_masks(
+    evaluations: Sequence[MaskEvaluation], answers: Sequence[MaskAnswers] = (), *, level: float = 0.95
+) -> MaskClonesSummary:
+    """Returns the spread of each figure over clones.
+
+    Args:
+        evaluations: one per clone, on the same images.
+        answers: their masks in the same order; without them churn is unknown.
+        level: share of the t intervals that hold the true mean over seeds.
+
+    Raises:
+        Invalid: there are no evaluations, or they are not of the same classes and images.
+    """
+    _check(evaluations)
+    figures = [one.figures for one in evaluations]
+    rows = zip(*(one.classes for one in figures), strict=True)
+    return MaskClonesSummary(
+        runs=tuple(one.source.run for one in evaluations),
+        count=figures[0].count,
+        miou=share_spread([one.miou.value for one in figures], level),
+        pixel_accuracy=share_spread([one.pixel_accuracy.value for one in figures], level),
+        boundary_f1=_spread([one.boundary_f1 for one in figures], level),
+        classes=tuple(_class_spread(row, level) for row in rows),
+        churn=_mean_churn(answers),
+    )
+
+
+def compare_masks(
+    first: MaskAnswers, second: MaskAnswers, *, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> Comparison:
+    """Compares two models on the images that both were asked about, image by image.
+
+    The difference is that of their mean IoU. "Better" on an image is a larger mean IoU within it.
+
+    Args:
+        first: masks of one model.
+        second: masks of the other.
+        level: share of the intervals that hold the true difference.
+        draws: how many times the images are drawn.
+        seed: the same seed gives the same intervals.
+
+    Raises:
+        Invalid: they share no image, or say different things about what is right.
+    """
+    mine, theirs = _shared(first, second)
+    counts = first.counts[mine], second.counts[theirs]
+    groups = None if first.groups is None else [first.groups[place] for place in mine.tolist()]
+    drawn = {"level": level, "draws": draws, "seed": seed}
+    difference = paired_miou(*counts, groups, **drawn)  # type: ignore[arg-type]
+    of_image = image_miou(counts[0]) - image_miou(counts[1])
+    return Comparison(
+        difference=difference,
+        figure="mean IoU",
+        verdict=verdict(difference),
+        only_first_right=int((of_image > 0).sum()),
+        only_second_right=int((of_image < 0).sum()),
+        churn=pixel_churn(first, second),
+        same_images=len(mine),
+    )
+
+
+def pixel_churn(first: MaskAnswers, second: MaskAnswers) -> float:
+    """Returns the share of pixels on which two models answer differently, over the images that both saw.
+
+    Raises:
+        Invalid: they share no image, or say different things about what is right.
+    """
+    mine, theirs = _shared(first, second)
+    pairs = zip(mine.tolist(), theirs.tolist(), strict=True)
+    apart = sum(int(np.count_nonzero(first.mask(a) != second.mask(b))) for a, b in pairs)
+    return apart / (len(mine) * first.size_px[0] * first.size_px[1])
+
+
+def _spread(figures: Sequence[Interval | None], level: float) -> Spread | None:
+    values = [figure.value for figure in figures if figure is not None]
+    return share_spread(values, level) if len(values) == len(figures) else None
+
+
+def _class_spread(rows: Sequence[MaskClassFigures], level: float) -> MaskClassSpread:
+    return MaskClassSpread(
+        label=rows[0].label,
+        support=rows[0].support,
+        iou=_spread([row.iou for row in rows], level),
+        boundary_f1=_spread([row.boundary_f1 for row in rows], level),
+    )
+
+
+def _mean_churn(answers: Sequence[MaskAnswers]) -> float | None:
+    if len(answers) < 2:
+        return None
+    found = [pixel_churn(*pair) for pair in combinations(answers, 2)]
+    return math.fsum(found) / len(found)
+
+
+def _shared(first: MaskAnswers, second: MaskAnswers) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the places of the images that both saw, in the first one's order."""
+    places = {image_id: place for place, image_id in enumerate(second.image_ids)}
+    pairs = [(i, places[name]) for i, name in enumerate(first.image_ids) if name in places]
+    if not pairs:
+        raise Invalid("evaluation.no-shared-images", "The two evaluations share no image.")
+    mine, theirs = np.array(pairs).T
+    if first.size_px != second.size_px or first.counts.shape[1:] != second.counts.shape[1:]:
+        raise Invalid(
+            "evaluation.other-masks",
+            "The two runs answer masks of different sizes or classes: {first} and {second} pixels, {classes} "
+            "and {others} classes.",
+            do="Compare runs that were trained on one dataset version.",
+            first="×".join(map(str, first.size_px)),
+            second="×".join(map(str, second.size_px)),
+            classes=first.counts.shape[2],
+            others=second.counts.shape[2],
+        )
+    right = first.counts[mine][:, (SHOWN, EDGE)], second.counts[theirs][:, (SHOWN, EDGE)]
+    differing = int((right[0] != right[1]).any(axis=(1, 2)).sum())
+    if differing:
+        raise Invalid(
+            "evaluation.other-labels",
+            "The two evaluations do not agree on what is right for {count} images.",
+            do="Evaluate both runs on the same dataset version.",
+            count=differing,
+        )
+    return mine, theirs
+
+
+def _check(evaluations: Sequence[MaskEvaluation]) -> None:
+    if not evaluations:
+        raise Invalid("evaluation.no-clones", "A summary needs at least one evaluation. Received: none.")
+    kinds = {(one.labels, one.figures.count, one.source.dataset_id) for one in evaluations}
+    if len(kinds) > 1:
+        raise Invalid(
+            "evaluation.other-images",
+            "Clones can only be summarised on the same images and classes. Received: {kinds} different "
+            "sets.",
+            do="Evaluate all clones on the same dataset version.",
+            kinds=len(kinds),
+        )

@@ -1,0 +1,167 @@
+"""Choose a run's operating point on validation pictures: `darkroom model calibrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from darkroom import atomic
+from darkroom.errors import InvalidConfig
+from darkroom.operation import RunRef, operation
+from darkroom.operations.run_weights import LIBRARIES
+from darkroom.records import OperatingPoint, Result, Table, content_id
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.evaluation import Evaluation
+
+__all__ = ["calibrate"]
+
+
+class CalibrateReport(Result):
+    """The operating points of one or several runs."""
+
+    runs: tuple[RunRef, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """Run, temperature, calibration error before and after, coverage, accuracy of what was answered, cost
+    before and after."""
+    thresholds: tuple[tuple[str, ...], ...] = ()
+    """Run, class, threshold, answered, right, not sure."""
+    words: tuple[str, ...] = ()
+    """What should be known of how they were chosen."""
+
+    def display(self) -> Iterator[str | Table]:
+        """Yields a row per run, their thresholds, and what should be known."""
+        yield Table(
+            (
+                "run",
+                "temperature",
+                "ECE before",
+                "ECE after",
+                "answered",
+                "right of these",
+                "cost if all answered",
+                "cost",
+            ),
+            self.rows,
+            "On val, where it was chosen; evaluate says how it does on other pictures",
+        )
+        if self.thresholds:
+            columns = ("run", "class", "sure from", "answered", "right", "not sure")
+            yield Table(columns, self.thresholds)
+        yield from self.words
+        yield f"Evaluate again to see it on test: darkroom model evaluate --runs {','.join(self.runs)}"
+
+    def notes(self) -> Iterator[str]:
+        """Yields what should be known."""
+        yield from self.words
+
+
+def _read(workspace: Workspace, **_: Any) -> Mapping[str, str]:
+    """Returns what of the brief decides an operating point."""
+    brief = workspace.project.brief
+    if not brief.mistakes:
+        return {}
+    found = {"brief.mistakes": content_id(brief.mistakes)}
+    if brief.not_sure_cost is not None:
+        found["brief.not_sure_cost"] = content_id(brief.not_sure_cost)
+    return found
+
+
+@operation("model.calibrate", slow=True, stage=7, inputs=_read, libraries=LIBRARIES)
+def calibrate(workspace: Workspace, *, runs: tuple[RunRef, ...]) -> CalibrateReport:
+    """Choose temperature and thresholds of runs on val, and keep them in their model cards.
+
+    The temperature makes probabilities mean what they say. Thresholds say from which probability on an
+    answer counts, and below is "not sure"; they are chosen where [brief] says what mistakes and
+    `not_sure_cost` cost. Evaluation, `predict` and the next bundle use them. Test pictures have no say.
+
+    Args:
+        runs: the runs; each gets its own.
+    """
+    if not runs:
+        raise InvalidConfig("calibrate.no-runs", "model.calibrate needs at least one run. Received: none.")
+    for name in runs:
+        _refuse_other_tasks(workspace, name)
+    found = {name: _calibrated(workspace, name) for name in runs}
+    words = [f"{name}: {note}" for name, (_, notes) in found.items() for note in notes]
+    return CalibrateReport(
+        runs=runs,
+        rows=tuple(_row(one) for one, _ in found.values()),
+        thresholds=tuple(row for one, _ in found.values() for row in _thresholds(one)),
+        words=tuple(words),
+    )
+
+
+def _refuse_other_tasks(workspace: Workspace, name: str) -> None:
+    run = workspace.catalogue.runs.get(name)
+    task = workspace.catalogue.datasets.get(run.dataset).task
+    if task != "classification":
+        raise InvalidConfig(
+            "calibrate.other-task",
+            "An operating point is chosen for classification; {run} answers {task}.",
+            do="Leave this run out.",
+            run=name,
+            task=task,
+        )
+
+
+def _calibrated(workspace: Workspace, name: str) -> tuple[Evaluation, tuple[str, ...]]:
+    """Chooses a run's operating point, keeps it, and looks at its answers to val again."""
+    from darkroom.evaluation import evaluation_path
+    from darkroom.evaluation.depth import at_point
+    from darkroom.evaluation.operating import choose_point
+    from darkroom.operations.judged import judged
+    from darkroom.operations.operating_points import depth_of, keep_point
+
+    workspace.report(f"calibrating {name}")
+    one = judged(workspace, name, "val")
+    classes, source = one.evaluation.labels, one.evaluation.source
+    depth = depth_of(workspace, name, classes)
+    chosen = choose_point(
+        one.predictions.labels,
+        one.predictions.probabilities,
+        classes,
+        depth.prices,
+        chosen_on=f"val of {source.dataset}",
+    )
+    keep_point(workspace, name, chosen.point)
+    seen = at_point(one.evaluation, one.predictions, depth._replace(point=chosen.point))
+    path = evaluation_path(workspace.runs_folder / name, "val")
+    atomic.write_text(path, seen.model_dump_json(indent=1) + "\n")
+    return seen, chosen.notes
+
+
+def _row(one: Evaluation) -> tuple[str, ...]:
+    calibration, operating = one.calibration, one.operating
+    assert calibration is not None  # `at_point` measures both
+    assert operating is not None
+    after = calibration.after or calibration.before
+    cost = operating.expected_cost
+    return (
+        one.source.run,
+        f"{operating.point.temperature:.4g}",
+        f"{calibration.before.ece_equal_mass.value:.4f}",
+        f"{after.ece_equal_mass.value:.4f}",
+        f"{operating.coverage.value:.4f}",
+        "—" if operating.accuracy_of_answered is None else f"{operating.accuracy_of_answered.value:.4f}",
+        "—" if operating.cost_if_all_answered is None else f"{operating.cost_if_all_answered.value:.4f}",
+        "—" if cost is None else f"{cost.value:.4f}",
+    )
+
+
+def _thresholds(one: Evaluation) -> Iterator[tuple[str, ...]]:
+    if one.operating is None or one.operating.point.thresholds == OperatingPoint().thresholds:
+        return
+    for row in one.operating.classes:
+        threshold = (
+            "always" if not row.threshold else "never" if row.threshold > 1 else f"{row.threshold:.4f}"
+        )
+        yield (
+            one.source.run,
+            row.label,
+            threshold,
+            f"{row.answered:,}",
+            f"{row.right:,}",
+            f"{row.not_sure:,}",
+        )

@@ -1,0 +1,143 @@
+"""Which trial is chosen, what clones show, and the answer in words: from figures alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from darkroom.errors import Invalid
+from darkroom.evaluation import Predictions
+from darkroom.records import Gate
+from darkroom.tuning.budget import Budget
+from darkroom.tuning.evidence import compare_clones, compare_figures
+from darkroom.tuning.pareto import best_first, pareto_front
+from darkroom.tuning.trial import Trial
+from darkroom.tuning.words import brief_answer, spoken_best, spoken_count, spoken_end
+from tests.tuning.studies import plan_of, trials
+
+PLAN = plan_of()
+BOTH = plan_of(aims=("metric", "model_bytes"))
+
+
+def trial(number: int, accuracy: float = 0.0, size: float = 0.0, state: str = "finished", **facts) -> Trial:
+    figures = {"val.accuracy": accuracy, "model_bytes": size, **facts.pop("figures", {})}
+    given = {"number": number, "state": state, "values": {}, "run": f"r-{number}", "figures": figures}
+    return Trial.model_validate({**given, **facts})
+
+
+def answers(rights: np.ndarray, names: str = "p") -> Predictions:
+    """Returns the answers of a model of two classes that is right where it says so."""
+    labels = np.zeros(len(rights), np.int64)
+    probabilities = np.stack([rights, 1 - rights], axis=1).astype(np.float32)
+    return Predictions(
+        tuple(f"{names}{place}" for place in range(len(rights))), labels, None, probabilities
+    )
+
+
+def clones(share: float, count: int, seed: int, pictures: int = 2000) -> list[Predictions]:
+    generator = np.random.default_rng(seed)
+    return [answers((generator.random(pictures) < share).astype(float)) for _ in range(count)]
+
+
+def test_the_best_is_told_by_the_metric_then_the_loss_then_the_order() -> None:
+    found = [
+        trial(0, 0.8, figures={"val.loss": 0.9}),
+        trial(1, 0.9, figures={"val.loss": 0.5}),
+        trial(2, 0.9, figures={"val.loss": 0.4}),
+        trial(3, 0.9, figures={"val.loss": 0.4}),
+        trial(4, 0.99, state="pruned"),
+    ]
+    assert [one.number for one in best_first(PLAN, found)] == [2, 3, 1, 0]
+    by_loss = plan_of(metric="val.loss")
+    assert best_first(by_loss, found)[0].number == 2
+
+
+def test_the_front_holds_what_no_other_trial_beats() -> None:
+    found = [
+        trial(0, 0.9, 100),
+        trial(1, 0.8, 50),
+        trial(2, 0.8, 60),
+        trial(3, 0.7, 10),
+        trial(4, 0.9, 100),
+    ]
+    assert [one.number for one in pareto_front(BOTH, found)] == [0, 1, 3]
+
+
+def test_a_recipe_that_answers_better_over_clones_is_called_better() -> None:
+    found = compare_clones(clones(0.95, 5, 1), clones(0.85, 5, 2))
+    assert found.verdict == "better"
+    assert found.difference.low < 0.1 < found.difference.high
+    assert compare_clones(clones(0.85, 5, 2), clones(0.95, 5, 1)).verdict == "worse"
+
+
+def test_two_sets_of_clones_that_differ_by_chance_alone_show_no_difference() -> None:
+    wrong = 0
+    for seed in range(40):
+        found = compare_clones(clones(0.9, 3, 2 * seed, 300), clones(0.9, 3, 2 * seed + 1, 300), draws=500)
+        wrong += found.verdict != "no difference shown"
+    assert wrong <= 5  # a level of 95 % allows 2 of 40 in the mean
+
+
+def test_seeds_that_differ_much_are_no_evidence_however_many_pictures_there_are() -> None:
+    lucky = [clones(share, 1, seed, 20_000)[0] for seed, share in enumerate((0.95, 0.75, 0.85))]
+    usual = [clones(share, 1, 9 + seed, 20_000)[0] for seed, share in enumerate((0.80, 0.82, 0.81))]
+    assert compare_clones(lucky, usual, draws=500).verdict == "no difference shown"
+
+
+def test_clones_are_compared_on_the_pictures_that_both_saw() -> None:
+    shared = compare_clones(clones(0.9, 2, 1, 50), clones(0.9, 2, 2, 80), draws=200)
+    assert shared.pictures == 50
+    with pytest.raises(Invalid, match="share no picture"):
+        compare_clones([answers(np.ones(4), "a")], [answers(np.ones(4), "b")])
+
+
+def test_figures_alone_are_compared_over_seeds() -> None:
+    assert compare_figures([0.1, 0.11, 0.12], [0.5, 0.52, 0.51], smaller_is_better=True).verdict == "better"
+    assert compare_figures([0.5, 0.9], [0.4, 0.8]).verdict == "no difference shown"
+
+
+def gate(value: float, verdict: str) -> Gate:
+    return Gate.model_validate(
+        {"limit": "accuracy", "bound": 0.95, "subject": "r-1", "value": value, "verdict": verdict}
+    )
+
+
+def test_a_brief_that_no_trial_holds_is_answered_with_the_best_figure_and_the_budget() -> None:
+    found = [
+        trial(0, 0.8, gates=[gate(0.8, "fail")]),
+        trial(1, 0.93, gates=[gate(0.93, "not enough evidence")]),
+    ]
+    budget = Budget.of(2, 5, until_brief=True)
+    reached, said = brief_answer(PLAN, found, budget.words)
+    assert not reached
+    assert said.startswith("Not reachable within 2 trials and 5 minutes, because accuracy ≥ 0.95")
+    assert "0.93" in said
+    assert "trial 1, r-1" in said
+    held = [*found, trial(2, 0.97, gates=[gate(0.97, "pass")])]
+    assert brief_answer(PLAN, held, budget.words)[0]
+    assert budget.is_spent(held)
+
+
+def test_limits_that_are_never_held_at_once_are_told_apart() -> None:
+    given = {"limit": "model_bytes", "bound": 9, "subject": "r", "value": 10, "verdict": "fail"}
+    large = Gate.model_validate(given)
+    fits = large.model_copy(update={"value": 8, "verdict": "pass"})
+    found = [
+        trial(0, 0.97, gates=[gate(0.97, "pass"), large]),
+        trial(1, 0.9, gates=[gate(0.9, "fail"), fits]),
+    ]
+    assert "no single trial holds every limit at once" in brief_answer(PLAN, found, "2 trials")[1]
+
+
+def test_a_figure_is_said_with_its_interval_and_that_it_flatters() -> None:
+    said = spoken_best(PLAN, [trial(0, 0.9)], 100)
+    assert "0.9000 [0.8" in said
+    assert "flatters" in said
+
+
+def test_why_a_search_ended_early_is_said() -> None:
+    done = [trial(0, 0.9), trial(1, state="pruned"), trial(2, state="repeated")]
+    assert spoken_count(done) == "1 finished, 1 pruned"
+    assert spoken_end(done, trials(2)) == ""
+    assert "holds no more than these 2 trials" in spoken_end(done, trials(9))
+    assert "given up" in spoken_end([trial(0, state="failed")], trials(9))
