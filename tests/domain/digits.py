@@ -109,6 +109,7 @@ PLANTED: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
 """Name → change, the property it is about, and how the words about it begin."""
 
 LARGE_PHOTO: Transform = transform_of(280, 280, CONTRACT)
+SMALL_PHOTO: Transform = transform_of(7, 7, CONTRACT)
 WIDE_PHOTO: Transform = transform_of(84, 28, CONTRACT)
 
 

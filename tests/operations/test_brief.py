@@ -86,7 +86,7 @@ def test_words_of_the_brief_and_limits_on_files_leave_training_and_evaluation_al
         assert set(stages(project.run(until="choose")).values()) == {"skipped"}
 
 
-def test_costs_are_shown_by_evaluation_and_matter_to_training_once_a_limit_is_set_on_them(copy: Path) -> None:
+def test_evaluation_shows_costs_and_training_once_a_limit_is_set_on_them(copy: Path) -> None:
     write(copy / "darkroom.toml", mistakes='[{ truth = "*", answer = "*", cost = 3 }]')
     with darkroom.open(copy) as project:
         done = stages(project.run(until="choose"))

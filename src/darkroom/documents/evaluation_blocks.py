@@ -173,8 +173,8 @@ def _confusion(evaluations: Sequence[Evaluation]) -> Section:
     labels = evaluations[0].labels
     title = f"Confusion matrix of {len(labels)} classes"
     words = (
-        "Row: the class that is right; column: the answer. Blue is right, red is wrong; shaded by the share "
-        "of the row."
+        "Row: the class that is right; column: the answer. Blue is right, red is wrong; shaded by the "
+        "share of the row."
     )
     drawing = Drawing(Drawn(partial(_drawn_confusion, matrix, labels, title)), title, words)
     return Section("confusion", "What is taken for what", (drawing,))

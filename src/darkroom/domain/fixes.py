@@ -40,7 +40,7 @@ def fix_for(trait: Trait, value: float, contract: Contract) -> str:
         else f'freeze with contract.enhance = ["autocontrast"], draw with a thicker pen, or {ADD}',
         "centre_x": _off_centre(away),
         "centre_y": _off_centre(away),
-        "pixels": "pictures of about the same size as those of training, or such pictures added to them",
+        "pixels": f"take larger pictures, or {ADD}",
         "aspect": 'freeze with contract.resize = "crop" or "fill", which keep the proportions',
         DISTANCE.name: f"look at the nearest training pictures; if this one belongs to the task, {ADD}",
     }

@@ -34,6 +34,8 @@ class Property(NamedTuple):
     """From the value to the unit."""
     colour_only: bool = False
     """Only where the contract keeps colours."""
+    side: Literal["both", "below", "above"] = "both"
+    """On which side of the training pictures a value is strange."""
 
     def compared(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns values on the scale where they are compared."""
@@ -52,6 +54,7 @@ DISTANCE = Property(
     3,
     math.log(1.05),
     "log",
+    side="above",
 )
 """Mean distance to the nearest training pictures in the network's features; not measured on pixels."""
 
@@ -110,6 +113,7 @@ PROPERTIES: tuple[Property, ...] = (
         2,
         0.2,
         "log",
+        side="below",  # a larger photo loses nothing: what is left of it is measured on the tensor
     ),
     Property("aspect", "it is narrower", "it is wider", " times as wide as high", 2, 0.05, "log"),
 )

@@ -48,10 +48,13 @@ class Trait(Fact):
     def scores(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns how far out values (n,) lie, as −ln of a share; 0 for NaN."""
         compared = self.known.compared(np.asarray(values, np.float64))
+        found = np.zeros(len(compared))
         with np.errstate(invalid="ignore"):
-            high = self.high.score(compared - self.high.start)
-            low = 0.0 if self.known is DISTANCE else self.low.score(self.low.start - compared)
-        return np.nan_to_num(np.maximum(low, high), nan=0.0)
+            if self.known.side != "below":
+                found = np.maximum(found, self.high.score(compared - self.high.start))
+            if self.known.side != "above":
+                found = np.maximum(found, self.low.score(self.low.start - compared))
+        return np.nan_to_num(found, nan=0.0)
 
 
 class Calibration(Fact):

@@ -15,8 +15,8 @@ from darkroom.errors import Damaged, Invalid, NotFound
 from darkroom.evaluation.batches import batches_of, check_classes, source_of
 from darkroom.evaluation.depth import Depth, deepened
 from darkroom.evaluation.judgement import judge
-from darkroom.evaluation.predictions import LARGE_BYTES, Predictions, groups_of, save_predictions
 from darkroom.evaluation.mask_record import MaskEvaluation, any_evaluation
+from darkroom.evaluation.predictions import LARGE_BYTES, Predictions, groups_of, save_predictions
 from darkroom.evaluation.record import Evaluation
 from darkroom.records import ModelCard, Split, now
 
