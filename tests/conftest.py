@@ -34,7 +34,8 @@ for name in list(os.environ):
         "PYTHONPATH",
     }:
         del os.environ[name]
-os.environ["PYTHONPATH"] = str(OFFLINE)  # children refuse the network as well
+# Children refuse the network as well, and run the code that is tested, wherever it is installed from.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), str(ROOT / "src")])
 os.environ["HF_HUB_OFFLINE"] = "1"
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 

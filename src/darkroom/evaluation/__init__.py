@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from darkroom.evaluation.gates import Judged, quality_gates, refuse_unknown_names, unmeasured_gates
     from darkroom.evaluation.judgement import judge
     from darkroom.evaluation.predictions import Predictions, load_predictions, save_predictions
-    from darkroom.evaluation.run import evaluate_run, evaluation_path, load_evaluation
+    from darkroom.evaluation.run import evaluate_run, evaluation_path, is_of_today, load_evaluation
 
 __all__ = [
     "ClassSpread",
@@ -40,6 +40,7 @@ __all__ = [
     "evaluate_run",
     "evaluation_path",
     "forget_answers",
+    "is_of_today",
     "judge",
     "load_evaluation",
     "load_predictions",
@@ -57,6 +58,7 @@ _WHERE = {
     "evaluate_run": "run",
     "evaluation_path": "run",
     "forget_answers": "forgetting",
+    "is_of_today": "run",
     "judge": "judgement",
     "load_evaluation": "run",
     "load_predictions": "predictions",

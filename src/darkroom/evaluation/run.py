@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,9 +16,13 @@ from darkroom.errors import Damaged, Invalid, NotFound
 from darkroom.evaluation.judgement import judge
 from darkroom.evaluation.predictions import Predictions, groups_of, save_predictions
 from darkroom.evaluation.record import Evaluation, EvaluationSource
-from darkroom.records import ModelCard, Split, now
+from darkroom.operation import library_versions
+from darkroom.records import FrozenDict, ModelCard, Split, now
 
-__all__ = ["LabelledImages", "evaluate_run", "evaluation_path", "load_evaluation"]
+__all__ = ["LabelledImages", "evaluate_run", "evaluation_path", "is_of_today", "load_evaluation"]
+
+LIBRARIES = ("numpy", "pillow", "torch")
+"""Packages whose versions can change the answers, beside the one whose code the network is."""
 
 
 class LabelledImages(Protocol):
@@ -91,8 +96,9 @@ def evaluate_run(
     return _kept(
         evaluation,
         run_folder,
+        weights,
         predictions,
-        {"device": device, "images_per_second": len(predictions.labels) / seconds, "evaluated_at": now()},
+        {"device": device, "images_per_second": len(predictions.labels) / seconds},
     )
 
 
@@ -126,6 +132,12 @@ def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
             do="Evaluate the run again: darkroom model evaluate",
             path=path,
         ) from error
+
+
+def is_of_today(run_folder: Path, evaluation: Evaluation) -> bool:
+    """Says whether the run, asked again now, would answer the same: by its weights and by the libraries."""
+    same = evaluation.weights_sha256 == _weights_sha256(run_folder, "best")
+    return same and evaluation.libraries == _versions(evaluation.source.network)
 
 
 def _predict(
@@ -181,15 +193,35 @@ def _source(card: ModelCard, run_folder: Path, split: Split) -> EvaluationSource
 
 
 def _kept(
-    evaluation: Evaluation, run_folder: Path, predictions: Predictions, facts: dict[str, object]
+    evaluation: Evaluation,
+    run_folder: Path,
+    weights: str,
+    predictions: Predictions,
+    facts: dict[str, object],
 ) -> Evaluation:
     split = evaluation.source.split
     looks = _looks_before(run_folder, evaluation) + 1
     name, sha256 = save_predictions(run_folder, split, predictions)
     files = {"predictions": name, "predictions_sha256": sha256, "looks": looks}
-    evaluation = evaluation.model_copy(update=facts | files)
+    asked = {
+        "weights_sha256": _weights_sha256(run_folder, weights),
+        "libraries": FrozenDict(_versions(evaluation.source.network)),
+        "evaluated_at": now(),
+    }
+    evaluation = evaluation.model_copy(update=facts | files | asked)
     atomic.write_text(evaluation_path(run_folder, split), evaluation.model_dump_json(indent=1) + "\n")
     return evaluation
+
+
+def _weights_sha256(run_folder: Path, weights: str) -> str:
+    with (run_folder / "checkpoints" / f"{weights}.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions(network: str) -> dict[str, str]:
+    from darkroom.networks.table import library_of
+
+    return library_versions((*LIBRARIES, *library_of(network)))
 
 
 def _looks_before(run_folder: Path, evaluation: Evaluation) -> int:

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.errors import InvalidConfig, NotFound, nearest
+from darkroom.errors import InvalidConfig, NotFound, among
 from darkroom.networks.entry import NetworkEntry, NetworkOption, OptionValue, filled
 from darkroom.networks.timm_entries import DROPOUT, TIMM_ENTRIES
 from darkroom.networks.torchvision_entries import TORCHVISION_ENTRIES
@@ -29,6 +29,7 @@ __all__ = [
     "build",
     "check_input",
     "find",
+    "library_of",
 ]
 
 LENET5 = NetworkEntry(
@@ -101,11 +102,18 @@ def find(name: str) -> NetworkEntry:
         return measure(name.removeprefix(TIMM))
     raise NotFound(
         "network.unknown",
-        "No network {name!r}. Known: {known}, and timm/NAME for any other of timm.{nearest}",
-        name=name,
-        known=", ".join(sorted(NETWORKS)),
-        nearest=nearest(name, NETWORKS),
+        'No network "{name}". Known: {known}, and timm/NAME for any other of timm.{nearest}',
+        do="See: darkroom model networks",
+        **among(name, sorted(NETWORKS)),
     )
+
+
+def library_of(name: str) -> tuple[str, ...]:
+    """Returns the package whose code a network is, without loading it; none for our own or the user's."""
+    if name.startswith(TIMM):
+        return ("timm",)
+    library = NETWORKS[name].library if name in NETWORKS else ""
+    return (library,) if library else ()
 
 
 def check_input(entry: NetworkEntry, size: tuple[int, int]) -> None:

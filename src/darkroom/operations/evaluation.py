@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from darkroom.errors import InvalidConfig
 from darkroom.operation import Produced, RunRef, operation
 from darkroom.operations.gates import check_names, hold_quality, quality_content, same_recipe
-from darkroom.operations.judged import count_looks, evaluated
+from darkroom.operations.handed_over import handed_over_run, spoken_taken_back, take_back
+from darkroom.operations.judged import count_looks, judged
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import Gate, Result, Split, Table, content_id, gate_notes, missed_gates, shown_gates
 from darkroom.workspace import Workspace
@@ -33,6 +34,8 @@ class EvaluateReport(Result):
     """The limits on quality, held against the val pictures."""
     looks: str = ""
     """How often these pictures of the dataset version were looked at, over all runs."""
+    taken_back: tuple[str, ...] = ()
+    """What had been handed over of these runs and was removed, as a limit is missed."""
     path: Produced
     """The page."""
 
@@ -48,6 +51,9 @@ class EvaluateReport(Result):
         yield self.spread
         yield self.looks
         yield from shown_gates(self.gates)
+        yield from self._whose()
+        if self.taken_back:
+            yield spoken_taken_back(self.taken_back)
         yield f"Page: {self.path}"
 
     def notes(self) -> Iterator[str]:
@@ -58,6 +64,17 @@ class EvaluateReport(Result):
             yield self.spread
         yield self.looks
         yield from gate_notes(self.gates)
+        yield from self._whose()
+        if self.taken_back:
+            yield spoken_taken_back(self.taken_back)
+
+    def _whose(self) -> Iterator[str]:
+        """Yields whose figures the verdicts rest on, where that is no single run."""
+        if any(gate.subject not in self.runs for gate in self.gates if gate.value is not None):
+            yield (
+                f"These verdicts are on the mean of {', '.join(self.runs)}. `darkroom brief check` shows "
+                "the one run that the bundle is made of, so its figures are others."
+            )
 
 
 def _shown(workspace: Workspace, **_: Any) -> Mapping[str, str]:
@@ -94,6 +111,9 @@ class CompareReport(Result):
 def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "test") -> EvaluateReport:
     """Say how good runs are on pictures that they have not seen, with intervals.
 
+    Answers that are kept are judged anew and not asked for again, while weights and libraries are the same:
+    that is no look at the pictures.
+
     The limits on quality in [brief.limits] are held against the val pictures, whatever split is asked
     about, so that nothing is tuned on test. A missed one ends with exit code 7 after everything is written.
 
@@ -101,18 +121,19 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
         runs: the runs; several clones are shown with their spread.
         split: the pictures to ask about.
     """
-    from darkroom.evaluation import load_predictions, summarise
+    from darkroom.evaluation import summarise
     from darkroom.operations.deliverables import deliver_evaluation
 
     if not runs:
         raise InvalidConfig("evaluate.no-runs", "model.evaluate needs at least one run. Received: none.")
     for name in runs:  # before anything is looked at
         check_names(workspace, workspace.catalogue.runs.get(name).dataset)
-    evaluations = [evaluated(workspace, name, split) for name in runs]
-    predictions = [load_predictions(workspace.runs_folder / name, split) for name in runs]
-    clones = summarise(evaluations, predictions)
+    found = [judged(workspace, name, split) for name in runs]
+    evaluations = [one.evaluation for one in found]
+    clones = summarise(evaluations, [one.predictions for one in found])
     gates = hold_quality(workspace, runs)
     dataset = workspace.catalogue.runs.get(runs[0]).dataset
+    bad = missed_gates(gates) and handed_over_run(workspace) in runs
     looks = f"{split} of {dataset} was looked at {count_looks(workspace, dataset, split).words}."
     return EvaluateReport(
         runs=runs,
@@ -122,6 +143,7 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
         spread=_spoken_spread(clones, alike=same_recipe(workspace, runs)),
         gates=gates,
         looks=looks,
+        taken_back=take_back(workspace) if bad else (),
         path=deliver_evaluation(workspace, evaluations, clones, gates=gates, looks=looks),
     )
 
@@ -136,11 +158,8 @@ def compare(workspace: Workspace, *, first: RunRef, second: RunRef, split: Split
         split: the pictures to ask about.
     """
     from darkroom.evaluation import compare as compared
-    from darkroom.evaluation import load_predictions
 
-    for name in (first, second):
-        evaluated(workspace, name, split)
-    found = compared(*(load_predictions(workspace.runs_folder / name, split) for name in (first, second)))
+    found = compared(*(judged(workspace, name, split).predictions for name in (first, second)))
     low, high = found.difference.low, found.difference.high
     return CompareReport(
         first=first,

@@ -50,7 +50,7 @@ from darkroom.records.record import (
     now,
 )
 from darkroom.records.refusal import explain, validated
-from darkroom.records.result import Result, Table
+from darkroom.records.result import Result, Table, result_of
 from darkroom.records.retention import Mark, MarkKind, Tombstone, names_file
 from darkroom.records.run import Interval, MetricPoint, Run, RunState, Spread, StageRecord
 from darkroom.records.running import RunningServer
@@ -134,6 +134,7 @@ __all__ = [
     "names_file",
     "new_ulid",
     "now",
+    "result_of",
     "shown_gates",
     "validated",
 ]
