@@ -5,6 +5,7 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
 PROJECT ?= digits-demo
+PORT ?= 8400
 
 BIN := .venv/bin
 # Two workers with one thread each keep two cores busy; more threads would only push each other aside.
@@ -21,6 +22,7 @@ help: ## this list
 	@echo '  PYTEST_ARGS="-k name"   more options for pytest'
 	@echo '  TEST_WORKERS=2          test files that run side by side'
 	@echo '  PROJECT=digits-demo     project that make serve serves'
+	@echo '  PORT=8400               port of make serve; 0 takes a free one'
 
 demo: .venv/.ready ## from nothing to a proven bundle, on digits that come with a package
 	$(BIN)/darkroom quickstart digits-demo
@@ -46,7 +48,7 @@ docs: .venv/.ready ## writes the message table and the reference pages anew
 serve: .venv/.ready ## serve the demo project over HTTP (make it first: make demo)
 	@test -f $(PROJECT)/darkroom.toml || { \
 	  echo 'There is no project in $(PROJECT). Make the demo first: make demo. Or name yours: make serve PROJECT=folder' >&2; exit 1; }
-	$(BIN)/darkroom serve --project $(PROJECT)
+	$(BIN)/darkroom serve --project $(PROJECT) --port $(PORT)
 
 clean: ## removes .venv and what the demo made
 	rm -rf .venv digits-demo

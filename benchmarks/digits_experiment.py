@@ -13,7 +13,6 @@ clone sees the same drawings.
 from __future__ import annotations
 
 import argparse
-import gzip
 import io
 import json
 import os
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from drawn_digits import CONDITIONS, Condition, draw
+from mnist import BESIDE, read_mnist
 from PIL import Image
 
 import darkroom
@@ -87,9 +87,8 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--mnist", type=Path, default=beside, help="folder with MNIST's idx.gz files")
+    parser.add_argument("--mnist", type=Path, default=BESIDE, help="folder with MNIST's idx.gz files")
     parser.add_argument("--clones", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--hands", type=int, default=4, help="drawings of each digit under each condition")
@@ -116,16 +115,13 @@ def _tensor(digit: int, hand: int, condition: Condition) -> np.ndarray:
 
 def _project(folder: Path, mnist: Path) -> Any:
     """Makes a project over the first pictures of MNIST, split as the tutorial did."""
-    with gzip.open(mnist / "train-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)[: TRAIN + VAL]
-    with gzip.open(mnist / "train-labels-idx1-ubyte.gz") as file:
-        labels = np.frombuffer(file.read(), np.uint8, offset=8)[: TRAIN + VAL]
+    images, labels = read_mnist(mnist, count=TRAIN + VAL)
     for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
         place = (
             folder / "pictures" / ("train" if number < TRAIN else "val") / str(label) / f"{number:05d}.png"
         )
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(place)
+        Image.fromarray(pixels.squeeze(2)).save(place)
     (folder / "darkroom.toml").write_text('schema_version = 1\n[project]\nname = "experiment"\n')
     project = darkroom.open(folder)
     source = project.source.add(folder=folder / "pictures", format="class-folders")

@@ -9,7 +9,6 @@ pictures. The ratio of speeds is that of the medians over epochs, the two precis
 """
 
 import argparse
-import gzip
 import json
 import statistics
 import sys
@@ -17,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from mnist import BESIDE, MemoryRendering, read_mnist
 
 from darkroom.networks.image_model import ImageModel
 from darkroom.networks.predictor import predict_with_embedding
@@ -50,9 +50,8 @@ def main() -> int:
 
 
 def _options():
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mnist", type=Path, default=beside, help="folder with MNIST's idx.gz files")
+    parser.add_argument("--mnist", type=Path, default=BESIDE, help="folder with MNIST's idx.gz files")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="", help="one network")
@@ -62,9 +61,9 @@ def _options():
 
 def _measure(folder, network, options):
     known, asked = (
-        _mnist(options.mnist, part, count) for part, count in (("train", TRAIN), ("t10k", TEST))
+        _padded(options.mnist, part, count) for part, count in (("train", TRAIN), ("t10k", TEST))
     )
-    rendering = _Rendering(known, asked)
+    rendering = MemoryRendering(*known)
     right, speeds = {name: [] for name in PRECISIONS}, {name: [] for name in PRECISIONS}
     for seed in range(options.seeds):
         for precision in PRECISIONS if seed % 2 == 0 else PRECISIONS[::-1]:
@@ -82,33 +81,10 @@ def _answers(run, images):
     return predict_with_embedding(ImageModel.of(network, card), batches)[0].argmax(axis=1)
 
 
-def _mnist(folder, part, count):
+def _padded(folder, part, count):
     """Returns pictures (N, 32, 32, 1) uint8 with a black border of two pixels, and labels (N,)."""
-    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)[:count]
-    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
-        labels = np.frombuffer(file.read(), np.uint8, offset=8)[:count].astype(np.int64)
+    images, labels = read_mnist(folder, part, count)
     return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))), labels
-
-
-class _Split:
-    def __init__(self, images, labels):
-        self.images, self.labels, self.shape = images, labels, images.shape[1:]
-        self.image_ids = [str(index) for index in range(len(images))]
-
-    def __len__(self):
-        return len(self.images)
-
-    def gather(self, indices, out=None):
-        return np.take(self.images, indices, axis=0, out=out, mode="clip")
-
-
-class _Rendering:
-    def __init__(self, known, asked):
-        self.splits = {"train": _Split(*known), "val": _Split(asked[0][:0], asked[1][:0])}
-
-    def split(self, name):
-        return self.splits[name]
 
 
 def _lines(network, right, speeds, options):

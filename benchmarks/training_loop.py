@@ -15,7 +15,6 @@ curves, events, checkpoints. Compared are medians and 20th percentiles over epoc
 """
 
 import argparse
-import gzip
 import json
 import math
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mnist import BESIDE, MemoryRendering, read_mnist
 from PIL import Image
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -43,7 +43,7 @@ FACTS = CardFacts(
 
 def main() -> int:
     options = _options()
-    images, labels = _mnist(options.mnist)
+    images, labels = read_mnist(options.mnist, count=IMAGES)
     held = True
     for batch_size in (64, 128):
         for augment in (Augment(), AUGMENT):
@@ -57,40 +57,11 @@ def main() -> int:
 
 
 def _options():
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mnist", type=Path, default=beside, help="folder with MNIST's idx.gz files")
+    parser.add_argument("--mnist", type=Path, default=BESIDE, help="folder with MNIST's idx.gz files")
     parser.add_argument("--json", action="store_true", help="one object per line")
     parser.add_argument("--rounds", type=int, default=30, help="epochs of each")
     return parser.parse_args()
-
-
-def _mnist(folder):
-    with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)[:IMAGES]
-    with gzip.open(folder / "train-labels-idx1-ubyte.gz") as file:
-        labels = np.frombuffer(file.read(), np.uint8, offset=8)[:IMAGES].astype(np.int64)
-    return images, labels
-
-
-class _Split:
-    def __init__(self, images, labels):
-        self.images, self.labels, self.shape = images, labels, images.shape[1:]
-        self.image_ids = [str(index) for index in range(len(images))]
-
-    def __len__(self):
-        return len(self.images)
-
-    def gather(self, indices, out=None):
-        return np.take(self.images, indices, axis=0, out=out, mode="clip")
-
-
-class _Rendering:
-    def __init__(self, images, labels):
-        self.splits = {"train": _Split(images, labels), "val": _Split(images[:0], labels[:0])}
-
-    def split(self, name):
-        return self.splits[name]
 
 
 class _Rivals:
@@ -144,7 +115,7 @@ def _interleave(images, labels, batch_size, augment, bare, usual, rounds):
     with tempfile.TemporaryDirectory() as folder:
         train(
             Path(folder),
-            rendering=_Rendering(images, labels),
+            rendering=MemoryRendering(images, labels),
             recipe=recipe,
             seed=0,
             facts=FACTS,

@@ -47,23 +47,23 @@ BATCH = 64
 
 
 def main() -> int:
-    options = _options()
+    chosen = options(__doc__)
     held = True
     with tempfile.TemporaryDirectory() as folder:
-        weights = _weights(options.data / "weights", Path(folder) / "weights")
+        weights = _weights(chosen.data / "weights", Path(folder) / "weights")
         for photos in PHOTOS:
             for network in WEIGHTS:
-                if options.only in ("", f"{photos}:{network}"):
+                if chosen.only in ("", f"{photos}:{network}"):
                     root = Path(folder) / f"{photos}-{network}"
-                    took_s = _run(root, options.data / photos, network, weights)
+                    took_s = _run(root, chosen.data / photos, network, weights)
                     lines = _compare(root, photos, network, took_s)
-                    held &= all(_told(line, as_json=options.json) for line in lines)
+                    held &= all(_told(line, as_json=chosen.json) for line in lines)
     return 0 if held else 1
 
 
-def _options():
+def options(page: str):
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=page.splitlines()[0])
     parser.add_argument("--data", type=Path, default=beside, help="folder with photos and weights")
     parser.add_argument("--json", action="store_true", help="one object per line")
     parser.add_argument("--only", default="", help="one set and network, as in flowers:mobilenetv2_100")
@@ -78,11 +78,17 @@ def _weights(source: Path, folder: Path) -> Path:
     return folder
 
 
-def _run(root: Path, photos: Path, network: str, weights: Path) -> float:
-    """Makes a project and runs it; returns the seconds of `darkroom run`."""
+def made(root: Path, photos: Path, network: str, weights: Path) -> dict[str, str]:
+    """Makes a project; returns the environment in which it finds its weights."""
     environment = {**os.environ, "DARKROOM_WEIGHTS": str(weights)}
     words = ["init", root.name, "--images", str(photos), "--network", network]
     subprocess.run([*DARKROOM, *words], cwd=root.parent, env=environment, check=True, capture_output=True)
+    return environment
+
+
+def _run(root: Path, photos: Path, network: str, weights: Path) -> float:
+    """Makes a project and runs it; returns the seconds of `darkroom run`."""
+    environment = made(root, photos, network, weights)
     began = time.perf_counter()
     done = subprocess.run([*DARKROOM, "run"], cwd=root, env=environment, capture_output=True, text=True)
     took_s = time.perf_counter() - began

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tree import PACKAGE, ROOT, imported, label, room_of, source_files
+from tests.tree import PACKAGE, ROOT, all_files, imported, label, room_of, source_files
 
 ROOMS_OF = {
     "alembic": {"catalogue"},
@@ -70,6 +70,7 @@ USED_UNDER_ANOTHER_NAME = {
 }
 IMPORT_NAME = {
     "ai-edge-litert": "ai_edge_litert",
+    "huggingface-hub": "huggingface_hub",
     "litert-torch": "litert_torch",
     "pillow": "PIL",
     "scikit-learn": "sklearn",
@@ -126,6 +127,18 @@ def test_a_room_that_predicts_or_keeps_books_loads_no_torch(room: str) -> None:
     loaded = json.loads(run.stdout)
     assert f"darkroom.{room}" in loaded
     assert {"torch", "litert_torch"} & set(loaded) == set()
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    in_tests = [one for ones in extras.values() for one in ones]
+    in_source = [one for extra, ones in extras.items() if extra != "dev" for one in ones]
+    own = {"darkroom", "tests", *(path.stem for path in all_files()), *sys.stdlib_module_names}
+    for files, optional in ((source_files(), in_source), (all_files(), in_tests)):
+        named = [re.split(r"[\[<>=~!]", one)[0] for one in (*project["dependencies"], *optional)]
+        declared = {IMPORT_NAME.get(name, name) for name in named}
+        assert {name for path in files for _, name in imported(path)} - declared - own == set()
 
 
 def test_every_dependency_is_used_and_says_for_what() -> None:

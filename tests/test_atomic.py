@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageFailed, match="No space left on device"):
+    with pytest.raises(StorageFailed, match="no room left for .*3 bytes"):
         atomic.write_text(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
@@ -123,3 +124,22 @@ def test_of_a_link_the_link_alone_is_taken_away(tmp_path):
     assert atomic.remove(tmp_path / "nothing")
     assert (tmp_path / "far" / "a").read_text() == "a"
     assert os.listdir(tmp_path) == ["far"]
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one_there(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    with atomic.write_folder(path) as aside:
+        (aside / "old").write_text("old")
+    rename, asked = Path.rename, []
+
+    def refusing(self, target):
+        asked.append(target)
+        if len(asked) == 2:  # the first takes the old one away, the second puts the new one there
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(StorageFailed, match="no room left"), atomic.write_folder(path) as aside:
+        (aside / "new").write_text("new")
+    assert os.listdir(path) == ["old"]
+    assert os.listdir(tmp_path) == ["folder"]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from darkroom.project import Project
     from darkroom.workspace import Progress
 
-__all__ = ["open"]
+__all__ = ["open", "outside"]
 
 
 def open(path: Path | str = ".", *, listener: Callable[[Progress], None] | None = None) -> Project:
@@ -27,3 +27,15 @@ def open(path: Path | str = ".", *, listener: Callable[[Progress], None] | None 
     from darkroom.project import Project
 
     return Project(path, listener=listener)
+
+
+def outside(folder: Path | str = ".", *, listener: Callable[[Progress], None] | None = None) -> Project:
+    """Returns the face for what needs no project: `darkroom.outside().model.networks()`.
+
+    Args:
+        folder: where relative paths start.
+        listener: called with every progress report.
+    """
+    from darkroom.project import Project
+
+    return Project.outside(folder, listener=listener)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from darkroom.errors import StorageFailed
+from darkroom.errors import StorageFailed, is_full
 
 __all__ = [
     "Hold",
@@ -28,6 +28,7 @@ __all__ = [
     "start_of_machine",
     "sweep",
     "write_bytes",
+    "write_failed",
     "write_folder",
     "write_parts",
     "write_text",
@@ -64,7 +65,7 @@ def write_parts(path: Path, parts: Iterable[bytes], *, mode: int = 0o666) -> Non
         _flush_folder(path.parent)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise _failed(path, error) from error
+        raise write_failed(path, error, needed_bytes=len(data)) from error
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:
@@ -92,7 +93,7 @@ def write_folder(path: Path, *, lasting: bool = True) -> Iterator[Path]:
             _flush_tree(aside)
         _put_in_place(aside, path)
     except OSError as error:
-        raise _failed(path, error) from error
+        raise write_failed(path, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -195,6 +196,31 @@ def sweep(folder: Path, *, older_than_s: float = 3600.0) -> int:
     return swept
 
 
+def write_failed(path: Path, error: OSError, *, needed_bytes: int = 0) -> StorageFailed:
+    """Returns the error that says that a file or folder could not be written, and what to do.
+
+    Args:
+        path: what was to be written.
+        error: what the system said.
+        needed_bytes: how much it would have taken; 0 where nobody knows.
+    """
+    if is_full(error):
+        return StorageFailed(
+            "disk.full",
+            "The disk has no room left for {path}{size}. Nothing half-written was left.",
+            do="Free some space, for example: darkroom project clean. Then run the same command again.",
+            path=path,
+            size=f" ({needed_bytes:,} bytes)" if needed_bytes else "",
+        )
+    return StorageFailed(
+        "disk.write-failed",
+        "Could not write {path}: {reason}. Nothing half-written was left.",
+        do="Check the disk and the rights on the folder, then run the same command again.",
+        path=path,
+        reason=error.strerror or error,
+    )
+
+
 def _locked(handle: int, kind: int) -> bool:
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
@@ -239,7 +265,11 @@ def _put_in_place(aside: Path, path: Path) -> None:
     if path.exists():
         old = _aside(path)
         path.rename(old)
-        aside.rename(path)
+        try:
+            aside.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
         if old.is_dir():
             shutil.rmtree(old, ignore_errors=True)
         else:
@@ -263,13 +293,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _failed(path: Path, error: OSError) -> StorageFailed:
-    return StorageFailed(
-        "disk.write-failed",
-        "Could not write {path}: {reason}. Nothing half-written was left.",
-        do="Free some space or check the rights on the folder, then run the same command again.",
-        path=path,
-        reason=error.strerror or error,
-    )

@@ -25,6 +25,7 @@ table of all of them, generated from the source, so that a translation is a seco
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping
 
 __all__ = [
@@ -45,9 +46,14 @@ __all__ = [
     "StorageFailed",
     "Unauthorised",
     "Unsupported",
+    "among",
+    "is_full",
     "nearest",
+    "refused_by_disk",
     "told",
 ]
+
+_OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 class DarkroomError(Exception):
@@ -190,10 +196,40 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f' Did you mean "{found[0]}"?' if found else ""
 
 
+def among(name: str, known: Iterable[str]) -> dict[str, str]:
+    """Returns what the message about a name that is in no table says: the name, those known, the nearest.
+
+    The words are the same for every table: 'No format "{name}". Known: {known}.{nearest}'
+    """
+    names = list(known)
+    return {"name": repr(name)[1:-1], "known": ", ".join(names) or "none", "nearest": nearest(name, names)}
+
+
+def is_full(error: BaseException) -> bool:
+    """Says whether an error means that a disk, or a quota on it, has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def refused_by_disk(error: BaseException | None) -> OSError | None:
+    """Returns what a disk refused, if that is behind an error: no room, too large a file, read-only."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_DISKS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def told(error: Exception) -> DarkroomError:
     """Returns what a person is told of any exception: our own as it is, the disk's, a defect of ours."""
     if isinstance(error, DarkroomError):
         return error
+    if isinstance(error, OSError) and is_full(error):
+        return StorageFailed(
+            "disk.no-room",
+            "The disk has no room left for {path}.",
+            do="Free some space, for example: darkroom project clean. Then run the same command again.",
+            path=error.filename or "what was to be written",
+        )
     if isinstance(error, OSError):
         return StorageFailed(
             "disk.refused",

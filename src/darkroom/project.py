@@ -35,6 +35,8 @@ class Noun:
         operation = find_operation(f"{self._name}.{verb}" if self._name else verb)
 
         def call(**values: object) -> Result:
+            if operation.needs_project and not operation.anywhere:
+                self._workspace.refuse_no_project()
             plain = {key: _plain(value) for key, value in values.items()}
             return operation.call(self._workspace, operation.validate(plain))
 
@@ -64,6 +66,22 @@ class Project:
         from darkroom.workspace import Workspace
 
         self.workspace = Workspace.open(path, listener=listener)
+
+    @classmethod
+    def outside(
+        cls, folder: Path | str = ".", *, listener: Callable[[Progress], None] | None = None
+    ) -> Project:
+        """Returns the face for what needs no project: `init`, `quickstart`, lists of networks and weights.
+
+        Args:
+            folder: where relative paths start.
+            listener: called with every progress report.
+        """
+        from darkroom.workspace import Workspace
+
+        found = cls.__new__(cls)
+        found.workspace = Workspace(Path(folder), listener=listener)
+        return found
 
     def __getattr__(self, name: str) -> Noun | Callable[..., Result]:
         if name.startswith("_"):

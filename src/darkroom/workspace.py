@@ -92,13 +92,35 @@ class Workspace:
         for folder in (start, *start.parents):
             if (folder / PROJECT_FILE).is_file():
                 return cls(folder, settings=settings, listener=listener)
-        raise NotFound(
-            "project.not-here",
-            "No {file} in {folder} or above it.",
-            do="Make a project: darkroom init NAME --images FOLDER",
-            file=PROJECT_FILE,
-            folder=start,
-        )
+        raise _not_here(start)
+
+    @classmethod
+    def here(cls, path: Path | str = ".") -> Workspace:
+        """Opens the project that a folder belongs to; where there is none, the folder itself, without one.
+
+        Raises:
+            NotFound: another folder than the present one was named, and it belongs to no project.
+        """
+        try:
+            return cls.open(path)
+        except NotFound:
+            if str(path) != ".":
+                raise
+            return cls(Path(path))
+
+    @property
+    def is_project(self) -> bool:
+        """Whether there is a project; some operations work without one."""
+        return (self.root / PROJECT_FILE).is_file()
+
+    def refuse_no_project(self) -> None:
+        """Refuses to work where there is no project.
+
+        Raises:
+            NotFound: the folder holds no darkroom.toml.
+        """
+        if not self.is_project:
+            raise _not_here(self.root)
 
     @property
     def hidden(self) -> Path:
@@ -159,11 +181,13 @@ class Workspace:
         """
         path = self.root / PROJECT_FILE
         try:
-            return validated(ProjectFile, tomllib.loads(path.read_text("utf-8")), where=str(path))
+            found = tomllib.loads(path.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidConfig(
                 "project.not-toml", "{path} is not TOML: {why}.", path=path, why=error
             ) from None
+        page = "docs/guide/darkroom-toml.md"
+        return validated(ProjectFile, found, where=str(path), explained=page)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -308,6 +332,16 @@ class Workspace:
             do="Put it back, or freeze a dataset without it: darkroom run",
             path=locations[0].path if locations else image_id,
         )
+
+
+def _not_here(folder: Path) -> NotFound:
+    return NotFound(
+        "project.not-here",
+        "No {file} in {folder} or above it.",
+        do="Make a project: darkroom init NAME --images FOLDER",
+        file=PROJECT_FILE,
+        folder=folder,
+    )
 
 
 def _resolved(path: Path | str) -> Path:

@@ -27,7 +27,7 @@ NOT_NEEDED = {"open .darkroom/catalogue.db-line"}
 MAKING = {"os.mkdir": 0, "os.link": 1, "os.rename": 1}
 """Calls that put a name into a folder, and which of their arguments is that name."""
 
-CHANGING = re.compile(r"(?<=\.aside)-\d+-[0-9a-f]+|[0-9a-f]{8,}|\d+")
+CHANGING = re.compile(r"(?<=tmp_)[0-9a-f-]{36}|(?<=\.aside)-\d+-[0-9a-f]+|[0-9a-f]{8,}|\d+")
 """What differs in the name of a file from run to run, or from picture to picture."""
 
 GOLDEN = re.compile(r"golden/(?!golden\.json).+")

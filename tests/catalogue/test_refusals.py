@@ -13,6 +13,7 @@ import pytest
 
 from darkroom.catalogue import Catalogue, sqlite
 from darkroom.errors import Damaged, NotFound, StorageFailed, Unsupported
+from tests.bad_input.full_disk import files_of_at_most
 from tests.conformance.examples import event, images, version
 
 
@@ -152,3 +153,30 @@ def test_a_catalogue_replaced_under_a_process_takes_no_more_answers(tmp_path: Pa
         (other / "catalogue.db").replace(tmp_path / "catalogue.db")
         with pytest.raises(NotFound, match="another file"):
             catalogue.annotations.append([event(1, "dog")])
+
+
+def test_on_a_full_disk_a_project_is_read_and_cleaned_and_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "ROOM_BYTES", 1 << 62)  # as much as no disk has
+        with files_of_at_most(0), Catalogue.open(url(tmp_path)) as catalogue:
+            assert catalogue.images.count() == 3
+            assert catalogue.annotations.counts("class").labels == {"cat": 1}
+            with pytest.raises(StorageFailed, match="no room left") as refused:
+                catalogue.annotations.append([event(1, "dog")])
+            assert "project clean" in refused.value.hint
+        opened = Catalogue.open(url(tmp_path))
+    with opened as catalogue:  # it was opened without room, and there is room by now
+        catalogue.annotations.append([event(1, "dog")])
+        assert catalogue.annotations.counts("class").labels == {"cat": 1, "dog": 1}
+
+
+def test_an_existing_catalogue_that_finds_no_room_is_not_called_damaged(tmp_path: Path) -> None:
+    filled(tmp_path)
+    for size_bytes in (0, 100, 4_000):
+        with files_of_at_most(size_bytes), pytest.raises(StorageFailed, match="disk refused"):
+            Catalogue.open(url(tmp_path))
+    with Catalogue.open(url(tmp_path)) as catalogue:
+        assert catalogue.images.count() == 3

@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from darkroom.cli import main
 from darkroom.cli.drawing import ProgressDrawing, draw_result
 from darkroom.records import Result, Table
 from darkroom.workspace import Progress
@@ -62,3 +63,15 @@ def test_a_bar_with_rate_and_time_left_fits_80_columns(figures):
     (line,) = screen.file.getvalue().splitlines()
     assert re.search(r"training r-1 .*50/100.* -?-?[\d:-]+", line)
     assert len(line.rstrip()) <= 80
+
+
+def test_the_networks_are_readable_on_80_columns(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    assert main(["model", "networks"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    last = heading.index("good for")
+    assert 80 - last >= 25
+    assert all(len(line) <= 80 for line in lines if line.startswith(" "))
+    assert {"61.7 k", "3.50 M", "30.9 G"} <= set(re.findall(r"[\d.]+ [kMG]\b", "\n".join(lines)))
+    assert "BSD-3-Clause for alexnet, vgg16, googlenet" in lines[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 from darkroom.cli import main
 from darkroom.pipeline.ownership import server_file
 from darkroom.records import RunningServer, now
+from darkroom.server import events
 from darkroom.server.listening import listening
 from darkroom.workspace import Workspace
 from tests.jobs.projects import group_of, pictures, until_state, wait_until
@@ -66,6 +68,41 @@ def test_results_errors_and_codes_are_those_of_the_shell_alone(
     with Workspace(folder) as workspace, listening(workspace):
         through = (main(words), *capsys.readouterr())
     assert through == alone
+
+
+def test_a_picture_is_named_by_its_file_from_where_the_shell_stands(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of the same name lies in the project's folder, where the server stands."""
+    name = "0/0000.png"
+    own, mine = pictures(folder, 1), folder.parent / "photos"
+    (own / name).write_bytes((mine / "0/0010.png").read_bytes())
+    assert main(["source", "add", "../photos"]) == 0
+    words = ["label", "log", name, "--json", "--project", str(folder)]
+    monkeypatch.chdir(mine)
+    capsys.readouterr()
+    alone = (main(words), *capsys.readouterr())
+    assert alone[0] == 0
+    absent = (main(["label", "log", "absent.png", "--project", str(folder)]), *capsys.readouterr())
+    with served(folder, DARKROOM_WORKERS="1"):
+        through = (main(words), *capsys.readouterr())
+        assert through == alone
+        again = (main(["label", "log", "absent.png", "--project", str(folder)]), *capsys.readouterr())
+        assert again == absent
+        assert main(["image", "forget", name, "--project", str(folder)]) == 0
+    forgotten = capsys.readouterr().out.split("Forgotten: ")[1][:64]
+    assert forgotten == hashlib.sha256((mine / name).read_bytes()).hexdigest()
+
+
+def test_a_server_with_no_room_for_one_who_follows_is_not_asked_in_a_hurry(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_LISTENERS", 0)
+    with Workspace(folder) as workspace, listening(workspace) as (server, _, _):
+        began = time.monotonic()
+        assert main(["source", "add", "../photos"]) == 0
+        assert server.answered < 4 * (time.monotonic() - began) + 8
+    assert "30 new" in capsys.readouterr().out
 
 
 def test_what_is_written_is_written_by_the_server(

@@ -87,6 +87,43 @@ def test_outside_a_project_the_shell_says_how_to_make_one(tmp_path, monkeypatch,
     assert "darkroom init" in said(capsys).err
 
 
+def test_networks_and_weights_need_no_project(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DARKROOM_WEIGHTS", str(tmp_path / "kept"))
+    outside = darkroom.outside()
+    for words, answer in {
+        "model networks": outside.model.networks(),
+        "model weights": outside.model.weights(),
+    }.items():
+        assert main([*words.split(), "--json"]) == 0
+        assert json.loads(said(capsys).out) == json.loads(answer.model_dump_json())
+    assert answer.places == (f"{tmp_path / 'kept'} (not there)",)
+    monkeypatch.delenv("DARKROOM_WEIGHTS")
+    assert main(["model", "weights"]) == 0
+    assert "Nowhere to look: there is no project here" in " ".join(said(capsys).out.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_looked_for_in_the_project_from_a_folder_inside_it(project, monkeypatch, capsys):
+    inside = project / "deep"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    assert main(["model", "weights", "--json"]) == 0
+    assert json.loads(said(capsys).out)["places"] == [f"{project / 'weights'} (not there)"]
+
+
+def test_a_folder_that_was_named_must_be_a_project(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["model", "networks", "--project", str(tmp_path)]) == 3
+    assert "No darkroom.toml" in said(capsys).err
+
+
+def test_python_outside_a_project_refuses_what_needs_one(tmp_path):
+    with pytest.raises(errors.NotFound, match=r"No darkroom\.toml"):
+        darkroom.outside(tmp_path).model.list()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_python_and_the_shell_give_the_same_answer(project, capsys):
     with darkroom.open(project) as opened:
         answers = {

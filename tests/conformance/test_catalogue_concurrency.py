@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from darkroom.catalogue import Catalogue
+from darkroom.catalogue import Catalogue, schema
 from darkroom.errors import Conflict
 from darkroom.records import Split
-from tests.conformance.examples import event, image_id, images, run
+from tests.conformance.examples import event, image, image_id, images, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,6 +117,16 @@ def test_threads_share_one_catalogue(catalogue: Catalogue) -> None:
     assert sorted(sequences) == list(range(1, 91))
 
 
+def test_a_reader_sees_one_state_however_much_others_write_meanwhile(catalogue: Catalogue) -> None:
+    catalogue.images.add(images(3))
+    count = sa.select(sa.func.count()).select_from(schema.images)
+    with catalogue._database.read() as connection:
+        assert connection.execute(count).scalar_one() == 3
+        catalogue.images.add([image(number) for number in range(10, 15)])
+        assert connection.execute(count).scalar_one() == 3
+    assert catalogue.images.count() == 8
+
+
 def test_of_two_people_who_saw_the_same_one_gets_a_conflict(catalogue: Catalogue) -> None:
     catalogue.images.add(images(20))
     start = threading.Barrier(2)
@@ -176,7 +187,7 @@ def test_a_bulk_write_lets_a_labeller_through(catalogue: Catalogue) -> None:
 
     def bulk() -> int:
         started.set()
-        return catalogue.images.add(images(25_000))
+        return catalogue.images.add(images(22_500))
 
     with ThreadPoolExecutor(1) as threads:
         adding = threads.submit(bulk)
@@ -188,6 +199,31 @@ def test_a_bulk_write_lets_a_labeller_through(catalogue: Catalogue) -> None:
         assert adding.result() == 24_990
     # A turn between two chunks at least; there are thirteen chunks.
     assert saved >= 6
+
+
+def test_a_rebuild_of_the_view_lets_a_labeller_through_and_loses_nothing(catalogue: Catalogue) -> None:
+    catalogue.images.add(images(2_500))
+    catalogue.annotations.append(event(number, "cat") for number in range(2_500))
+    started = threading.Event()
+
+    def rebuild() -> int:
+        started.set()
+        return catalogue.annotations.rebuild_current()
+
+    with ThreadPoolExecutor(1) as threads:
+        rebuilding = threads.submit(rebuild)
+        started.wait(timeout=30)
+        saved = 0
+        while not rebuilding.done():
+            catalogue.annotations.append([event(saved % 10, "dog")])
+            saved += 1
+        assert rebuilding.result() == 2_500
+    # A turn between two chunks at least; there are five chunks or so.
+    assert saved >= 3
+    assert catalogue.annotations.counts("class").labels == {
+        "cat": 2_500 - min(saved, 10),
+        "dog": min(saved, 10),
+    }
 
 
 @pytest.mark.parametrize("abandoned", [1, 6000])

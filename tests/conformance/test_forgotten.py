@@ -133,11 +133,14 @@ def test_a_mask_that_another_picture_has_too_is_not_its_own(filled: Catalogue) -
     assert filled.forgotten.every_mask() == {"e" * 64, "f" * 64}
 
 
-def test_jobs_forget_the_name_of_the_file_and_no_other(filled: Catalogue) -> None:
-    asked = {"images": ["../photos/roses/0.jpg", "../photos/roses/10.jpg"]}
+@pytest.mark.parametrize("name", ["roses/0.jpg", "röschen/größe 100%_\"0\" \\ 'x'.jpg", "rosé\n\u2028.jpg"])
+def test_jobs_forget_the_name_of_the_file_and_no_other(filled: Catalogue, name: str) -> None:
+    filled.locations.put([location("s-1", 0, name)])
+    asked = {"images": [f"../photos/{name}", f"../photos/{name}.jpg", "../photos/roses/10.jpg"]}
     job = filled.jobs.create(Job(id="", operation="predict", request=asked, created_at=MOMENT))
     filled.forgotten.erase([image_id(0)])
-    assert filled.jobs.get(job.id).request["images"] == ["../photos/(forgotten)", "../photos/roses/10.jpg"]
+    left = filled.jobs.get(job.id).request["images"]
+    assert left == ["../photos/(forgotten)", f"../photos/{name}.jpg", "../photos/roses/10.jpg"]
 
 
 def test_a_begun_id_is_found_by_its_beginning(filled: Catalogue) -> None:

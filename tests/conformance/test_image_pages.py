@@ -110,6 +110,7 @@ def test_pages_hold_what_fits_in_the_order_asked_for(
     monkeypatch.setattr(pages, "SHORT", steps)
     monkeypatch.setattr(pages, "SOME", -1 if few < 0 else pages.SOME)
     monkeypatch.setattr(pages, "LONG", steps)
+    monkeypatch.setattr(pages, "MORE", 1 if steps == 3 else pages.MORE)
     for sort in SORTS:
         for where in FILTERS:
             assert all_pages(filled, sort, where, 19) == expected(sort, where), (sort, where)

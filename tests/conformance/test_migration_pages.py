@@ -32,7 +32,8 @@ def facts(catalogue: Catalogue) -> dict[str, list[tuple[object, ...]]]:
 def test_what_the_migration_fills_in_is_what_would_have_been_written(catalogue_url: str) -> None:
     with Catalogue.open(catalogue_url, create=True) as catalogue:
         home = source(catalogue).id
-        cameras = (CameraFacts(taken_at=MOMENT), CameraFacts(), CameraFacts(), CameraFacts())
+        late = MOMENT.replace(microsecond=999_700)  # rounded, it would lie in the next second
+        cameras = (CameraFacts(taken_at=MOMENT), CameraFacts(), CameraFacts(taken_at=late), CameraFacts())
         catalogue.images.add(
             [image(number, camera=camera) for number, camera in enumerate(cameras)],
             [location(home, number, f"{number}.jpg") for number in range(4)],

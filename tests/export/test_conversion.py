@@ -12,6 +12,8 @@ from darkroom.export import ConvertedFile
 from darkroom.export.child import refused
 from darkroom.export.conversion import convert
 from darkroom.export.exporters import EXPORTERS
+from darkroom.networks.saved import save
+from tests.bad_input.full_disk import files_of_at_most
 from tests.export import models
 from tests.export.models import Trained
 
@@ -85,6 +87,22 @@ def test_a_converter_that_ends_without_a_word_is_an_error_with_its_last_words(
     with pytest.raises(Unsupported, match=r"ended with code \d+. Its last words: \S"):
         convert(colours.network, colours.card, tmp_path, targets=("onnx",))
     assert names(tmp_path) == set()
+
+
+def test_a_converter_without_room_on_the_disk_says_so_and_leaves_nothing(
+    colours: Trained, tmp_path: Path
+) -> None:
+    save(tmp_path / "weights", colours.network, colours.card)
+    size_bytes = (tmp_path / "weights").stat().st_size
+    folder = tmp_path / "files"
+    with (
+        files_of_at_most(size_bytes + 1_000),
+        pytest.raises(StorageFailed, match="File too large") as caught,
+    ):
+        convert(colours.network, colours.card, folder, targets=("onnx",))
+    assert caught.value.id == "export.disk"
+    assert "project clean" in caught.value.hint
+    assert names(folder) == set()
 
 
 def test_a_folder_that_cannot_be_made_is_said(colours: Trained, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_small_difference_that_flips_nothing_is_over_the_limit(
     assert file.agreement == 1.0
     assert 1e-4 < file.max_abs < 1e-2
     (why,) = file.failures
-    assert "at most 0.0001 expected" in why
+    assert "at most 1.0·10⁻⁴ expected" in why
     assert checked(path, images, limits=Limits(parity_max_abs=1e-2)).passes
 
 

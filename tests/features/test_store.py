@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 import darkroom.features.store as store_module
+from darkroom import atomic
 from darkroom.errors import Cancelled, Invalid
 from darkroom.features import FeatureStore
 from darkroom.features.part import SUFFIX
+from tests.datasets.projects import project
 from tests.features.fake import Shots, Sums, expected
+from tests.operations.test_forgetting import call
 from tests.tree import ROOT
 
 
@@ -215,3 +218,33 @@ def test_memory_stays_flat_over_many_pictures(tmp_path: Path) -> None:
     few, many = most_bytes(4_000), most_bytes(20_000)
     rows_bytes = 16_000 * 1280 * 4
     assert many - few < 0.15 * rows_bytes
+
+
+def test_features_that_a_process_reads_are_not_cleaned_away_beneath_it(tmp_path: Path) -> None:
+    with project(tmp_path / "p") as workspace:
+        folder = workspace.features_folder
+        FeatureStore(folder).of(Shots(range(20)), Sums())
+        command = [sys.executable, "-m", "tests.features.reader", str(folder), "20"]
+        reader = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"held\n"
+        kept = call(workspace, "project.clean", what=("caches",)).kept
+        assert [(one.path, one.why) for one in kept] == [
+            (f".darkroom/features/{Sums().key.id}", "a process uses it")
+        ]
+        reader.communicate(b"go on\n", timeout=60)
+        assert reader.returncode == 0
+        assert len(call(workspace, "project.clean", what=("caches",)).deleted) == 1
+        assert parts(folder) == []
+
+
+def test_a_table_holds_its_features_until_it_goes(tmp_path: Path) -> None:
+    table = FeatureStore(tmp_path).of(Shots(range(8)), Sums())
+    folder = tmp_path / Sums().key.id
+    assert not atomic.remove(folder)
+    again = FeatureStore(tmp_path).of(Shots(range(4)), Sums())
+    del table
+    assert not atomic.remove(folder)
+    del again
+    assert atomic.remove(folder)
+    assert FeatureStore(tmp_path).of(Shots(range(8)), Sums()).computed == 8

@@ -96,6 +96,8 @@ def test_backslashes_in_paths_are_understood(folder: Path) -> None:
         ("../x.png,cat,", "line 3: expected the path of a picture inside the folder"),
         ("/etc/passwd,cat,", "line 3: expected the path of a picture inside the folder"),
         (",cat,", "line 3: expected the path of a picture inside the folder"),
+        (".,cat,", "line 3: expected the path of a picture inside the folder"),
+        ("./,cat,", "line 3: expected the path of a picture inside the folder"),
         ("a.png,cat", "line 3: expected 3 cells of text. Received: 2."),
         ("a.png,cat,val,x", "line 3: expected 3 cells of text. Received: 4."),
         ("a.png,cat,trian", "line 3: no split 'trian'. Did you mean \"train\"?"),

@@ -9,7 +9,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from darkroom.errors import InvalidConfig, NotFound, Unsupported
-from darkroom.networks import NETWORKS, build, find
+from darkroom.networks import NETWORKS, NetworkEntry, build, find
+from darkroom.networks.table import library_of
 
 LIGHT = ("lenet5", "mobilenetv1_025", "mobilenetv3_small_050", "lraspp/mobilenetv2_035")
 """Networks that are built with real weights in every run; the others only in the long one."""
@@ -184,7 +185,7 @@ class TestAnyOtherNetworkOfTimm:
         assert find("timm/inception_v3").smallest_input_px == 75
 
     def test_without_an_option_refuses_it(self):
-        with pytest.raises(InvalidConfig, match="no option 'padding'. Known: dropout"):
+        with pytest.raises(InvalidConfig, match='no option "padding". Known: dropout'):
             build("timm/resnet10t", channels=3, size=(64, 64), classes=2, options={"padding": "same"})
 
     def test_with_a_fixed_input_is_built_for_the_size_that_is_asked(self):
@@ -233,3 +234,15 @@ def test_the_table_the_recipe_and_the_weights_are_read_without_torch():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("entry", NETWORKS.values(), ids=lambda entry: entry.name)
+def test_the_package_whose_code_a_network_is_stands_in_the_table(entry: NetworkEntry) -> None:
+    module = entry.build.partition(":")[0].rpartition(".")[2]
+    package = {"timm_network": ("timm",), "torchvision_network": ("torchvision",)}.get(module, ())
+    assert library_of(entry.name) == package
+
+
+def test_of_a_network_that_is_not_in_the_table_the_package_is_known_unloaded() -> None:
+    assert library_of("timm/resnet18") == ("timm",)
+    assert library_of("custom") == library_of("no such") == ()

@@ -8,7 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from darkroom.errors import DarkroomError, NotFound
-from darkroom.operation import LocalPath, UserCode, as_named, error_as_named, with_paths
+from darkroom.operation import (
+    LocalPath,
+    PictureName,
+    UserCode,
+    as_named,
+    error_as_named,
+    with_paths,
+)
 from darkroom.records import Config, FrozenMap
 
 
@@ -74,6 +81,24 @@ def test_what_was_left_to_its_default_stays_so_unless_it_is_a_path() -> None:
     untouched = Outer(inner=Inner(depth=2))
     same = with_paths(untouched, lambda _kind, _key, path: path)
     assert same is untouched
+
+
+class Named(Config):
+    image: PictureName
+    """A picture."""
+    images: tuple[PictureName, ...] = ()
+    """Pictures."""
+
+
+def test_a_picture_named_by_its_file_is_found_and_an_id_stays_an_id() -> None:
+    ids = ("0123abcd", "0123ABCD" * 8, "s-1/roses/a.jpg", "~/a.jpg", "")
+    named = Named(image="roses/a.jpg", images=("cafe.jpg", "abc", "s-1", *ids))
+    moved = with_paths(named, lambda kind, _key, path: Path("/moved") / kind / path)
+    assert moved.image == "/moved/picture/roses/a.jpg"
+    expected = ("/moved/picture/cafe.jpg", "/moved/picture/abc", "/moved/picture/s-1", *ids)
+    assert moved.images == expected
+    untouched = Named(image="0123abcd", images=("roses/a.jpg",))
+    assert with_paths(untouched, lambda _kind, _key, path: path) is untouched
 
 
 def test_an_answer_names_paths_as_they_were_asked() -> None:

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from darkroom.cli.commands import add_command
 from darkroom.errors import InvalidConfig
-from darkroom.operation import DatasetRef, LocalPath, RunRef, UserCode, operation
+from darkroom.operation import DatasetRef, LocalPath, PictureName, RunRef, UserCode, operation
 from darkroom.operation.table import _TABLE
 from darkroom.operation.vocabulary import fence, is_known, reference_kind, spoken_type
 from darkroom.pipeline.project_file import project_text
@@ -56,6 +56,7 @@ def everything():
         place: LocalPath | None = None,
         code: UserCode | None = None,
         dataset: DatasetRef = "x@1",
+        pictures: tuple[PictureName, ...] = (),
         runs: tuple[RunRef, ...] = (),
         recall: FrozenMap[str, float] = FrozenDict(),
         outer: Outer = Outer(),
@@ -73,6 +74,7 @@ def everything():
             place: place
             code: code
             dataset: dataset
+            pictures: pictures
             runs: runs
             recall: recall
             outer: outer
@@ -94,6 +96,7 @@ VALUES = {
     "place": Path("some where/photo.jpg"),
     "code": Path("net.py"),
     "dataset": "digits@2",
+    "pictures": ("roses/a.jpg", "0123abcd"),
     "runs": ("r-1", "r-2"),
     "recall": {"cracked": 0.95},
     "outer": {
@@ -110,6 +113,7 @@ WORDS = [
     *("--flag", "--count", "7", "--share", "1e-3", "--word", "b", "--day", "2026-02-28"),
     *("--moment", "2026-02-28T12:30:00Z", "--place", "some where/photo.jpg", "--code", "net.py"),
     *("--dataset", "digits@2", "--runs", "r-1,r-2", "--recall", "cracked=0.95"),
+    *("--pictures", "roses/a.jpg,0123abcd"),
     *("--outer.inner.depth", "5", "--outer.inner.rate", "1e-4", "--outer.mode", "fast"),
     *("--outer.names", "a", "--outer.names", "b", "--outer.colour", "1,2,3"),
 ]
@@ -183,6 +187,7 @@ def test_a_refused_request_names_the_key_and_what_was_expected(everything, value
 
 def test_fences_and_references_are_known():
     assert (fence(LocalPath), fence(UserCode), fence(str)) == ("path", "code", None)
+    assert fence(tuple[PictureName, ...]) == "picture"
     assert reference_kind(tuple[RunRef, ...]) == "run"
     assert reference_kind(DatasetRef | None) == "dataset"
     assert spoken_type(tuple[RunRef, ...]) == "run, several"

@@ -136,6 +136,7 @@ def test_names_are_checked_before_anything_is_trained_or_looked_at(copy: Path) -
 
 
 def test_looks_at_test_are_counted_over_all_runs(copy: Path) -> None:
+    (copy / ".darkroom/runs/r-2/predictions-test.npy").unlink()  # so that it must be asked again
     with darkroom.open(copy) as project:
         assert "looked at 2 times, by 2 runs" in project.brief.check().looks
         assert "looked at 3 times, by 2 runs" in project.model.evaluate(runs=("r-2",)).looks
@@ -143,6 +144,28 @@ def test_looks_at_test_are_counted_over_all_runs(copy: Path) -> None:
         assert (
             "val of digits@1 was looked at once" in project.model.evaluate(runs=("r-2",), split="val").looks
         )
+
+
+def test_another_limit_is_held_against_the_kept_answers_and_is_no_look(copy: Path) -> None:
+    kept = [copy / ".darkroom/runs" / run / "evaluation-test.json" for run in ("r-1", "r-2")]
+    before = [path.read_bytes() for path in kept]
+    limit(copy, accuracy="0.2")
+    with darkroom.open(copy) as project:
+        assert stages(project.run(until="choose"))["evaluate"] == "done"
+        assert project.status().looks == ("test of digits@1 was looked at 2 times, by 2 runs.",)
+        project.model.compare(first="r-1", second="r-2", split="test")
+    assert [path.read_bytes() for path in kept] == before
+
+
+@pytest.mark.parametrize("changed", ["weights_sha256", "libraries"])
+def test_answers_of_other_weights_or_libraries_are_asked_for_again(copy: Path, changed: str) -> None:
+    path = copy / ".darkroom/runs/r-1/evaluation-test.json"
+    found = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({key: value for key, value in found.items() if key != changed}), "utf-8")
+    with darkroom.open(copy) as project:
+        assert "looked at 3 times" in project.model.evaluate(runs=("r-1",)).looks
+    again = json.loads(path.read_text("utf-8"))
+    assert (again["looks"], again[changed]) == (2, found[changed])
 
 
 def test_check_measures_nothing_and_says_what_is_not_measured(copy: Path) -> None:
@@ -154,6 +177,16 @@ def test_check_measures_nothing_and_says_what_is_not_measured(copy: Path) -> Non
     assert {gate.limit for gate in found.gates} >= {"accuracy", "bundle_bytes", "parity_agreement"}
     assert "darkroom model evaluate --runs r-2 --split val" in found.gates[0].note
     assert not (copy / ".darkroom/runs/r-2/evaluation-val.json").exists()
+
+
+def test_run_and_check_say_whose_figures_they_show(copy: Path) -> None:
+    limit(copy, accuracy="0.2")
+    with darkroom.open(copy) as project:
+        assert any("on the mean of r-1, r-2." in line for line in project.run(until="evaluate").summary)
+        shown = list(project.brief.check().display())
+        alone = project.model.evaluate(runs=("r-1",))
+    assert any("These are the figures of r-2 alone." in line for line in shown if isinstance(line, str))
+    assert not any("on the mean" in line for line in alone.notes())
 
 
 def test_check_wants_a_run(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from darkroom.errors import InvalidConfig, Unsupported
+from darkroom.settings import available_cores
 from darkroom.workspace import Workspace
 from tests.operations.clone_projects import DATASET, QUICK, call, digits_project, tree
 
@@ -87,3 +89,30 @@ def test_adadelta_at_the_usual_learning_rate_is_remarked_on(workspace: Workspace
     assert "adadelta" in "".join(report.notes())
     quick = {**slow, "learning_rate": 1.0}
     assert list(call(workspace, "model.train", dataset=DATASET, recipe=quick).notes()) == []
+
+
+TWO_CORES = pytest.mark.skipif(
+    available_cores() < 2, reason="clones side by side need two cores; GPU or not"
+)
+SIDE_BY_SIDE = {"dataset": DATASET, "recipe": QUICK, "times": 2, "side_by_side": "yes"}
+
+
+@pytest.mark.slow
+@TWO_CORES
+def test_clones_side_by_side_are_timed_side_by_side(tmp_path: Path) -> None:
+    workspace = digits_project(tmp_path, workers=1)
+    call(workspace, "model.train", dataset=DATASET, recipe={**QUICK, "epochs": 1})  # renders the pictures
+    found = call(workspace, "model.estimate", **SIDE_BY_SIDE)
+    assert (found.processes, found.threads) == (2, 1)
+    assert found.all_s.value == pytest.approx(found.training_s.value)
+    assert found.training_s.value == pytest.approx(3 * found.epoch_s.value)
+    assert found.all_s.basis == "2 at a time, with what comes before"
+
+
+@TWO_CORES
+def test_without_a_rendering_it_says_that_nothing_was_timed_side_by_side(tmp_path: Path) -> None:
+    workspace = digits_project(tmp_path, workers=1)
+    shutil.rmtree(workspace.renderings)
+    found = call(workspace, "model.estimate", **SIDE_BY_SIDE)
+    assert "as if none slowed another" in found.all_s.basis
+    assert not workspace.renderings.exists()

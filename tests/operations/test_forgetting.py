@@ -294,6 +294,24 @@ def test_killed_in_the_middle_a_second_try_finishes(tmp_path: Path, step: str) -
         assert call(workspace, "image.forgotten").rows[0][-1] == ""
 
 
+def test_a_file_whose_rows_are_gone_already_is_answered_with_the_command_that_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with frozen(tmp_path / "project", count=6) as workspace:
+        image_id = a_member(workspace)
+        file = str(file_of(workspace, image_id))
+        with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+            broken.setattr(Forgotten, "scrub", lambda *_: 1 / 0)
+            call(workspace, "image.forget", images=(file,))
+        with pytest.raises(NotFound) as refused:
+            call(workspace, "image.forget", images=(file,))
+        assert f"finish it: darkroom image forget {image_id[:12]}. Name it by" in refused.value.hint
+        assert call(workspace, "image.forget", images=(image_id[:12],)).scrubbed
+        with pytest.raises(NotFound) as refused:
+            call(workspace, "image.forget", images=(file,))
+        assert refused.value.hint.startswith("Name it by")
+
+
 def test_between_two_tries_a_rendering_says_what_to_do(tmp_path: Path, monkeypatch) -> None:
     with frozen(tmp_path / "project", count=6) as workspace:
         monkeypatch.setattr(Forgotten, "erase", lambda *_: 1 / 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,25 @@ def test_undo_brings_back_what_held_and_undo_of_undo_too(workspace: Workspace) -
     assert call(workspace, "label.undo", image=image.id, event=undone.event).holds == "none of these"
     entries = call(workspace, "label.log", image=f"{image.path}").entries
     assert [entry.holds for entry in entries] == [False, True, False, False]
+
+
+def test_who_takes_back_while_others_answer_succeeds_or_is_told_of_a_conflict(workspace: Workspace) -> None:
+    image = first(workspace, label="cat").id
+    over = threading.Event()
+
+    def answer() -> None:
+        while not over.is_set():
+            call(workspace, "label.add", image=image, label="dog")
+
+    others = threading.Thread(target=answer)
+    others.start()
+    try:
+        for _ in range(60):
+            with suppress(Conflict, NotFound):
+                call(workspace, "label.undo", image=image)
+    finally:
+        over.set()
+        others.join()
 
 
 def test_nothing_is_undone_where_nothing_holds(workspace: Workspace) -> None:

@@ -161,6 +161,60 @@ def test_a_missed_accuracy_ends_with_7_and_takes_the_bundle_back(copy):
     assert not (copy / "deliverables/09-mobile/bundle").exists()
 
 
+def test_a_limit_missed_at_evaluation_takes_back_what_was_handed_over_and_status_says_so(copy):
+    handed_over = ("deliverables/09-mobile/bundle", "deliverables/report.html")
+    make_mistakes(copy, "r-1", "r-2")
+    write(copy / "darkroom.toml", accuracy="1.0")
+    with darkroom.open(copy) as project:
+        report = project.run()
+        board = project.status()
+    assert (stages(report)["evaluate"], report.exit_code) == ("missed", 7)
+    assert "Taken back, as a limit is missed: " + ", ".join(handed_over) + "." in report.summary
+    assert not any((copy / path).exists() for path in handed_over)
+    assert {row.number: row.state for row in board.rows}[7] == "missed"
+    assert board.missed[0].startswith(
+        "evaluate missed a limit. accuracy ≥ 1: fail, mean of 2 clones on val has"
+    )
+    assert board.missed[-1] == "Taken back, as a limit is missed: " + ", ".join(handed_over) + "."
+    assert set(board.missed) <= set(board.display())
+    write(copy / "darkroom.toml", accuracy="0.0")
+    with darkroom.open(copy) as project:
+        assert stages(project.run())["verify"] == "done"
+        assert project.status().missed == ()
+    assert all((copy / path).exists() for path in handed_over)
+
+
+def test_an_evaluation_that_misses_takes_back_the_bundle_of_its_own_runs_alone(copy):
+    chosen = verified_run(copy)
+    other = {"r-1": "r-2", "r-2": "r-1"}[chosen]
+    make_mistakes(copy, "r-1", "r-2")
+    write(copy / "darkroom.toml", accuracy="1.0")
+    with darkroom.open(copy) as project:
+        missed = project.model.evaluate(runs=(other,), split="val")
+        assert (missed.exit_code, missed.taken_back) == (7, ())
+        missed = project.model.evaluate(runs=(chosen,), split="val")
+    assert missed.taken_back == ("deliverables/09-mobile/bundle", "deliverables/report.html")
+    assert not (copy / "deliverables/09-mobile/bundle").exists()
+
+
+def make_mistakes(root: Path, *runs: str) -> None:
+    """Lets runs answer every val picture wrongly, in what is kept of them."""
+    import numpy as np
+
+    from darkroom.evaluation import load_predictions, save_predictions
+
+    with darkroom.open(root) as project:
+        project.model.evaluate(runs=runs, split="val")
+    for run in runs:
+        folder = root / ".darkroom/runs" / run
+        kept = load_predictions(folder, "val")
+        wrong = np.eye(3, dtype=np.float32)[(kept.labels + 1) % 3]
+        save_predictions(folder, "val", kept._replace(probabilities=wrong))
+        found = json.loads((folder / "evaluation-val.json").read_text())
+        found["figures"]["accuracy"] |= {"value": 0.0, "low": 0.0, "high": 0.1}
+        (folder / "evaluation-val.json").write_text(json.dumps(found))
+
+
 def verified_run(root: Path) -> str:
     with darkroom.open(root) as project:
         return project.workspace.catalogue.bundles.list()[-1].run_id

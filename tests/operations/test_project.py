@@ -15,6 +15,7 @@ from filelock import FileLock
 from darkroom.datasets import render
 from darkroom.datasets.renderer import rendering_folder
 from darkroom.errors import InvalidConfig
+from darkroom.operations.leftovers import size_of
 from darkroom.records import Contract, MaskLabel, Run, RunState
 from darkroom.workspace import Workspace
 from tests.conformance.examples import event, manifest, run, stage
@@ -245,3 +246,8 @@ def test_a_picture_that_was_added_again_is_no_loose_blob(workspace: Workspace) -
     for blob in workspace.blobs.list():
         os.utime(workspace.blobs.path(blob), (moment, moment))
     assert deleted(workspace) == set()
+
+
+def test_what_goes_while_it_is_measured_counts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    assert (size_of(tmp_path), size_of(tmp_path / "a"), size_of(tmp_path / "gone")) == (5, 5, 0)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from darkroom.errors import Cancelled, InvalidConfig, Locked, NotFound
 from darkroom.operation import LocalPath, Produced, operation
 from darkroom.operation.table import _TABLE, NOUNS
+from darkroom.operations.holding import hold_project
 from darkroom.pipeline.board import read_board
-from darkroom.pipeline.lock import project_lock
 from darkroom.pipeline.runner import run_stages
 from darkroom.records import Result
 from darkroom.workspace import Workspace
@@ -118,7 +119,7 @@ def test_an_option_that_does_not_decide_does_not_make_stale(tmp_path, ran):
 def test_a_raised_version_makes_stale(tmp_path, ran, monkeypatch):
     with project(tmp_path, COUNT) as workspace:
         run_stages(workspace)
-        newer = _TABLE["trial.count"].__class__(**{**_TABLE["trial.count"].__dict__, "version": 2})
+        newer = replace(_TABLE["trial.count"], version=2)
         monkeypatch.setitem(_TABLE, "trial.count", newer)
         assert run_stages(workspace).stages[0].why == ("version: 1 → 2",)
 
@@ -221,7 +222,7 @@ def test_two_runs_at_once_are_kept_apart(tmp_path, ran):
         with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
             assert other.stdout is not None
             assert other.stdout.readline()
-            with pytest.raises(Locked, match="Another `darkroom run`"):
+            with pytest.raises(Locked, match="A `darkroom run`, or somebody who deletes, works on"):
                 run_stages(workspace)
             other.kill()
         assert states(run_stages(workspace)) == [("a", "done")]  # a dead process holds nothing
@@ -250,5 +251,5 @@ def test_the_board_says_what_is_wrong_with_a_stage_and_who_is_at_work(tmp_path, 
         board = read_board(workspace)
         assert any('unknown key "tiems"' in problem for problem in board.problems)
         assert board.at_work == ""
-        with project_lock(workspace):
-            assert read_board(workspace).at_work == "A `darkroom run` is at work."
+        with hold_project(workspace):
+            assert read_board(workspace).at_work == "A `darkroom run`, or somebody who deletes, is at work."

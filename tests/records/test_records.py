@@ -1,6 +1,8 @@
 """Records cannot be changed, come back from JSON as they were, and forgive what a newer version wrote."""
 
 import copy
+import json
+import math
 import pickle
 
 import pytest
@@ -13,14 +15,17 @@ from darkroom.records import (
     Brief,
     ClassLabel,
     Contract,
+    FrozenDict,
     Image,
     Limits,
     ModelCard,
     Normalisation,
     ProjectFile,
+    Result,
     State,
     new_ulid,
     now,
+    result_of,
     validated,
 )
 
@@ -67,13 +72,18 @@ def test_what_a_person_writes_does_not_forgive_unknown_keys():
 def test_a_misspelt_key_in_the_project_file_names_the_key_that_was_meant():
     found = {"project": {"name": "x"}, "brief": {"limits": {"acuracy": 0.9}}}
     with pytest.raises(InvalidConfig, match='unknown key "brief.limits.acuracy". Did you mean "accuracy"'):
-        validated(ProjectFile, found, where="darkroom.toml")
+        validated(ProjectFile, found, where="darkroom.toml", explained="a page")
 
 
 def test_two_stages_of_one_name_are_refused():
     stage = {"name": "train", "operation": "model.train"}
     with pytest.raises(InvalidConfig, match="two stages are called 'train'"):
-        validated(ProjectFile, {"project": {"name": "x"}, "stage": [stage, stage]}, where="darkroom.toml")
+        validated(
+            ProjectFile,
+            {"project": {"name": "x"}, "stage": [stage, stage]},
+            where="darkroom.toml",
+            explained="a page",
+        )
 
 
 def test_a_stage_keeps_its_own_keys_apart_from_the_request():
@@ -81,6 +91,7 @@ def test_a_stage_keeps_its_own_keys_apart_from_the_request():
         ProjectFile,
         {"project": {"name": "x"}, "stage": [{"name": "a", "operation": "o.v", "run": "@b", "seed": 1}]},
         where="darkroom.toml",
+        explained="a page",
     )
     assert file.stage[0].request == {"run": "@b", "seed": 1}
 
@@ -113,3 +124,21 @@ def test_a_card_of_before_there_were_kinds_of_normalisation_is_read_as_it_was_me
         kind="mean-std", mean=(0.13,), std=(0.31,), source="train split of digits@1"
     )
     assert ModelCard.model_validate_json(card.model_dump_json()) == card
+
+
+class Measured(Result):
+    name: str
+    figures: dict[str, tuple[float, ...]] = {}
+    best: float | None = None
+
+
+def test_a_figure_that_is_no_number_comes_back_as_one():
+    written = Measured(name="a", figures={"x": (1.0, math.nan)}, best=math.inf).model_dump_json()
+    kept = FrozenDict(json.loads(written))
+    found = result_of(Measured, kept)
+    assert found.figures["x"][0] == 1.0
+    assert math.isnan(found.figures["x"][1])
+    assert found.best is None
+    assert kept["figures"] == {"x": [1.0, None]}, "what was given stays as it is"
+    with pytest.raises(ValidationError, match="name"):
+        result_of(Measured, {"figures": {"x": [None]}})

@@ -164,6 +164,7 @@ def test_jobs_are_listed_page_by_page(line: Line) -> None:
     assert [job["id"] for job in first["jobs"]] == made[:0:-1]
     second = line.http.get(f"/api/jobs?limit=2&after={first['next']}").json()
     assert ([job["id"] for job in second["jobs"]], second["next"]) == (made[:1], None)
+    assert line.http.get("/api/jobs?limit=3").json()["next"] is None, "all of them fill the page"
     until_state(line.workspace, made[0], "running")
     assert [job["id"] for job in line.http.get("/api/jobs?state=running").json()["jobs"]] == made[:1]
     for job in made[1:]:

@@ -92,7 +92,8 @@ ESCAPES = [
     "../out.txt", "/etc/passwd", "leak.txt", "up/out.txt", "in.txt/../../out.txt", "~/x", "loop", "loop/x",
     "~root/x", "../p-beside/near.txt", ".darkroom/server.json", ".darkroom/catalogue.db",
     "./.darkroom/../.darkroom/server.json", "up/p/.darkroom/server.json",
-    "deliverables/../../out.txt", "/proc/self/environ", "../nothing",
+    "deliverables/../../out.txt", "/proc/self/environ", "../nothing", ".DarkRoom/server.json",
+    ".darkroom", ".darkroom/bundles-beside",
 ]  # fmt: skip
 
 

@@ -122,6 +122,22 @@ def test_a_body_that_is_too_large_is_refused_whether_or_not_it_says_so(ask: Test
         assert (answer.status_code, shape(answer)["id"]) == (413, "request.too-large")
 
 
+def test_a_file_that_is_too_large_is_refused_with_the_setting_that_raises_the_limit(
+    ask: TestClient,
+) -> None:
+    for content in (bytes(100_001), iter([bytes(60_000), bytes(60_000)])):
+        answer = ask.post("/api/uploads?name=a.jpg", content=content)
+        assert (answer.status_code, shape(answer)["id"]) == (413, "request.upload-too-large")
+        assert "DARKROOM_MAX_FILE_BYTES" in shape(answer)["hint"]
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "²", ""])
+def test_a_length_that_is_no_number_is_refused(ask: TestClient, length: str) -> None:
+    answer = ask.post("/api/status", headers=[(b"Content-Length", length.encode("latin-1"))])
+    assert answer.status_code == 413
+    shape(answer)
+
+
 @pytest.mark.parametrize("address", ["/", "/api/openapi.json", "/api/status", "/api/nothing"])
 def test_every_answer_carries_the_headers_of_a_careful_server(ask: TestClient, address: str) -> None:
     headers = ask.get(address).headers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import darkroom
 from darkroom.operation import Operation, operations
 from darkroom.server.app import Desk
 from darkroom.server.operation_routes import path_of
+from tests.jobs.projects import wait_until
 from tests.server.apps import client, desk, project, shape
 
 OVER_HTTP = [operation for operation in operations().values() if operation.over_http]
@@ -95,6 +97,7 @@ def test_the_answer_is_the_one_that_python_gives(opened: Desk, ask: TestClient) 
         ("dataset/show", {"dataset": "nothing"}, 404, "dataset.unknown", "nothing"),
         ("dataset/show", {"datset": "x"}, 422, "config.refused", 'Did you mean "dataset"?'),
         ("dataset/show", {"dataset": ["x"]}, 422, "config.refused", "valid string"),
+        ("dataset/show", {"dataset": ["x"]}, 422, "config.refused", "darkroom dataset show --help"),
         ("model/train", {"dataset": "x@1", "recipe": {"epoch": 3}}, 422, "config.refused", "epochs"),
         ("dataset/show", None, 422, "request.no-object", "JSON object"),
         ("dataset/show", [1], 422, "request.no-object", "JSON object"),
@@ -162,6 +165,23 @@ def test_darkroom_toml_is_read_anew_for_each_request(tmp_path: Path) -> None:
         assert ask.post("/api/status").json()["project"] == "renamed"
         (folder / "darkroom.toml").write_text("nonsense")
         assert shape(ask.post("/api/status"))["id"] == "project.not-toml"
+
+
+def test_who_waits_for_a_result_gets_it_as_the_job_kept_it(tmp_path: Path) -> None:
+    with desk(project(tmp_path)) as found:
+        jobs = found.workspace.catalogue.jobs
+
+        def work() -> None:
+            wait_until(lambda: jobs.list("waiting"), "there is a job")
+            jobs.move("j-1", "running")
+            jobs.move("j-1", "finished", result={"churn": None, "rows": []})  # null: no number came out
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        asked = {"first": "r-1", "second": "r-2"}
+        answer = client(found).post("/api/model/compare?wait_s=30", json=asked)
+        worker.join()
+        assert (answer.status_code, answer.json()) == (200, {"churn": None, "rows": []})
 
 
 def test_a_slow_operation_becomes_a_job_with_an_address(opened: Desk, ask: TestClient) -> None:

@@ -16,7 +16,7 @@ import darkroom
 from darkroom.errors import Forbidden, Invalid, Locked
 from darkroom.jobs import JobRunner
 from darkroom.pipeline.ownership import running_server, server_file
-from darkroom.server.listening import listen, listening
+from darkroom.server.listening import _url, listen, listening
 from darkroom.workspace import Workspace
 from tests.jobs import projects
 from tests.server.apps import project, served, shell
@@ -101,6 +101,20 @@ def test_a_taken_port_and_a_foreign_address_are_refused_in_words(tmp_path: Path)
         with pytest.raises(Invalid, match="no address of this machine"):
             listen(workspace, host="192.0.2.1", port=0, exposed=True)
         assert running_server(workspace) is None
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_the_address_that_it_tells_is_the_one_that_answers(tmp_path: Path, host: str) -> None:
+    with Workspace(project(tmp_path)) as workspace, listening(workspace, host=host) as (_, access, url):
+        headers = {"Authorization": f"Bearer {access.token}"}
+        assert httpx.post(f"{url}/api/status", headers=headers, trust_env=False).status_code == 200
+
+
+def test_localhost_may_be_either_address_of_this_machine() -> None:
+    with socket.socket(socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET) as place:
+        place.bind(("::1" if socket.has_ipv6 else "127.0.0.1", 0))
+        bound, port = place.getsockname()[:2]
+        assert _url("localhost", place) == f"http://{f'[{bound}]' if ':' in bound else bound}:{port}"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])

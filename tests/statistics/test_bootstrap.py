@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from darkroom.errors import Invalid
 from darkroom.statistics import (
@@ -73,6 +75,15 @@ def test_where_no_draw_can_differ_wilson_stands_in(value):
     found = bootstrap_interval([value] * 30)
     expected = wilson(30 * value, 30)
     assert (found.low, found.high, found.method) == (expected.low, expected.high, "wilson")
+
+
+@given(value=st.floats(0.001, 0.999), count=st.integers(1, 200))
+def test_shares_that_are_all_alike_are_no_certainty_either(value, count):
+    found, none, all_of_them = (bootstrap_interval([share] * count) for share in (value, 0.0, 1.0))
+    assert found.value == value
+    assert found.high - found.low == pytest.approx(none.high)
+    assert 0 <= found.low < value < found.high <= 1
+    assert all_of_them.low + none.high == pytest.approx(1)  # at its ends it is Wilson's
 
 
 def test_wilson_counts_groups_where_there_are_groups():

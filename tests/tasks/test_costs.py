@@ -56,3 +56,10 @@ def test_where_nothing_was_paid_the_next_mistake_may_still_be_the_dearest():
     found = cost_interval(np.zeros(50), 10)
     assert (found.value, found.low) == (0, 0)
     assert found.high == pytest.approx(10 * 0.0714, abs=0.01)  # Wilson's upper end of 0 of 50 is 0.0714
+
+
+def test_where_every_answer_cost_the_same_the_next_may_cost_more_or_nothing():
+    found = cost_interval(np.full(50, 2.0), 10)
+    assert found.value == pytest.approx(2)
+    assert found.low == pytest.approx(2 * (1 - 0.0714), abs=0.01)
+    assert found.high == pytest.approx(2 + 8 * 0.0714, abs=0.01)

@@ -3,7 +3,7 @@
 import pytest
 
 from darkroom.errors import InvalidConfig
-from darkroom.training import Loss, Optimiser, Recipe, Schedule
+from darkroom.training import Augment, EarlyStopping, Loss, Optimiser, Recipe, Schedule
 from darkroom.training.combinations import BELONGS, check_accumulation, check_combinations
 
 CLASSES = ("cat", "dog")
@@ -46,6 +46,12 @@ def test_every_option_of_a_part_belongs_to_names_that_exist_or_to_all():
         ),
         (Recipe(schedule=Schedule(name="step"), epochs=10), "after epoch 10, .* ends after 10"),
         (Recipe(schedule=Schedule(warmup_epochs=5), epochs=4), "warm-up takes 5 epochs"),
+        (
+            Recipe(augment=Augment(edge="mirror", flip="both", crop=0.2)),
+            "augment.edge = mirror has no effect",
+        ),
+        (Recipe(augment=Augment(edge="mean", shift=0.1), normalisation="none"), "needs a mean colour"),
+        (Recipe(early_stopping=EarlyStopping(least_gain=0.01)), "least_gain = 0.01 has no effect"),
         (Recipe(loss=Loss(class_weights="by-name")), "go together. Received: by-name, no weights"),
         (Recipe(loss=Loss(weight_by_class={"cat": 2.0})), "go together. Received: none, cat"),
         (
@@ -68,6 +74,9 @@ def test_what_makes_no_sense_is_refused(recipe, says):
         Recipe(schedule=Schedule(name="step", step_epochs=2), epochs=3),
         Recipe(schedule=Schedule(name="multistep", milestones=(1, 2, 29))),
         Recipe(loss=Loss(class_weights="by-name", weight_by_class={"dog": 2.0})),
+        Recipe(augment=Augment(edge="mirror", rotate_deg=5)),
+        Recipe(augment=Augment(edge="mean", zoom=0.1)),
+        Recipe(early_stopping=EarlyStopping(patience_epochs=3, least_gain=0.01)),
     ],
     ids=str,
 )

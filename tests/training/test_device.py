@@ -10,6 +10,7 @@ from darkroom.training.device import (
     choose_device,
     default_threads,
     derive_seed,
+    exact_dtype,
     reproducible,
 )
 
@@ -35,6 +36,11 @@ def test_float16_is_refused_where_its_gradients_would_vanish(device):
     check_precision(torch.device(device), "bfloat16")
     with pytest.raises(Unsupported, match=f"this training is on {device}. Set precision = bfloat16"):
         check_precision(torch.device(device), "float16")
+
+
+def test_mps_is_not_asked_for_float64_which_it_lacks():
+    assert exact_dtype(torch.device("mps")) == torch.float32
+    assert exact_dtype(torch.device("cpu")) == exact_dtype(torch.device("cuda")) == torch.float64
 
 
 def test_threads_are_at_most_the_cores():

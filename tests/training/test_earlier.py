@@ -12,6 +12,7 @@ from PIL import Image
 import darkroom
 from darkroom.errors import InvalidConfig, NotFound
 from darkroom.networks.saved import load
+from darkroom.operations.gates import same_recipe
 from darkroom.project import Project
 
 RECIPE = {"epochs": 2, "batch_size": 16, "snapshot_every": 1, "threads": 1}
@@ -94,6 +95,21 @@ def test_the_last_layer_alone_can_go_on_from_a_run(project: Project) -> None:
     assert np.array_equal(before["dense2.weight"], after["dense2.weight"])
     assert np.allclose(before["head.weight"], after["head.weight"], atol=1e-5)
     assert np.allclose(before["head.bias"], after["head.bias"], atol=1e-4)
+
+
+def test_runs_of_one_recipe_are_clones_only_where_they_begin_alike(project: Project) -> None:
+    one, other = (project.model.train(dataset="tones@1", recipe=RECIPE, seed=seed).run for seed in (0, 1))
+    begun, begun_too = (
+        project.model.train(dataset="tones@1", recipe=RECIPE, seed=seed, start_from=one).run
+        for seed in (0, 1)
+    )
+    earlier = project.model.train(dataset="tones@1", recipe=RECIPE, start_from=one, start_epoch=1).run
+    elsewhere = project.model.train(dataset="swapped@1", recipe=RECIPE).run
+    assert same_recipe(project.workspace, (one, other))
+    assert same_recipe(project.workspace, (begun, begun_too))
+    for stranger in (begun, elsewhere):
+        assert not same_recipe(project.workspace, (one, stranger))
+    assert not same_recipe(project.workspace, (begun, earlier))
 
 
 def test_what_cannot_be_gone_on_from_is_said(project: Project) -> None:

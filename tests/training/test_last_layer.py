@@ -207,3 +207,68 @@ def test_a_head_that_is_not_linear_is_trained_on_plain_features(start):
     features = torch.rand(5, 84)
     assert torch.equal(layer(features), network.head(features))
     assert layer.weights(network).keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_what_a_linear_head_learnt_is_folded_into_the_weights_it_has(start, bias):
+    from darkroom.training.last_layer import LastLayer
+
+    network = start.network("lenet5", channels=1, size=(16, 16), classes=10, options={"dropout": 0.0})
+    network.head = torch.nn.Linear(84, 10, bias=bias)
+    generator = np.random.default_rng(0)
+    layer = LastLayer(network, generator.normal(3, 1, 84), generator.uniform(0.5, 2, 84)).eval()
+    learnt, features = layer.weights(network), torch.rand(5, 84)
+    assert learnt.keys() == network.state_dict().keys()
+    answers = layer(features)
+    network.load_state_dict(learnt)
+    torch.testing.assert_close(network.head(features), answers, rtol=1e-4, atol=1e-5)
+    goes_on = LastLayer(network, layer.centre.numpy(), layer.scale.numpy(), learnt=True).eval()
+    torch.testing.assert_close(goes_on(features), answers, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", ["auto", "mean-std", "mean-pixel", "mean-image", "none"])
+def test_whoever_asks_for_the_features_of_a_training_finds_them(tmp_path, start, normalisation):
+    from darkroom.training.last_layer import embedders, feature_network
+
+    recipe, store = VIEWS.model_copy(update={"normalisation": normalisation}), FeatureStore(tmp_path / "x")
+    rendering, contract = digits(40, 10), FACTS.contract
+    trained(tmp_path / "a", start, recipe, rendering, features=store)
+    split = rendering.split("train")
+    network, found = feature_network(recipe, contract, len(FACTS.labels), start, split)
+    for embedder in embedders(network, recipe, contract, found, start):
+        assert store.missing(split.image_ids, embedder) == 0
+
+
+def test_another_dropout_computes_no_features_again(tmp_path, start):
+    store = FeatureStore(tmp_path / "features")
+    for dropout in (0.0, 0.3):
+        recipe = LAST.model_copy(update={"dropout": dropout, "epochs": 2})
+        trained(tmp_path / f"{dropout}", start, recipe, digits(40, 10), features=store)
+    assert len(list((tmp_path / "features").glob("*/key.json"))) == 1
+
+
+def test_features_that_do_not_fit_into_memory_are_gathered_to_the_same_rows(tmp_path, start):
+    from darkroom.training.last_layer import FeatureRows, embedders, feature_network
+
+    split = digits(40, 10).split("train")
+    network, found = feature_network(VIEWS, FACTS.contract, 10, start, split)
+    store = FeatureStore(tmp_path / "features")
+    tables = [
+        store.of(split, embedder) for embedder in embedders(network, VIEWS, FACTS.contract, found, start)
+    ]
+    rows, gathered = (
+        FeatureRows(tables, split.labels, torch.device("cpu"), seed=3, most_bytes=most)
+        for most in (1 << 30, 0)
+    )
+    chosen = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    seen = []
+    for epoch in (1, 2, 3):
+        for one in (rows, gathered):
+            one.begin_epoch(epoch)
+        values, labels = rows.batch(chosen)
+        assert torch.equal(values, gathered.batch(chosen)[0])
+        assert labels.tolist() == split.labels[chosen.numpy()].tolist()
+        seen.append(values)
+    every = torch.stack(seen).sort(0).values  # over as many epochs as views, each picture in each view
+    stacked = torch.stack([torch.from_numpy(table.array) for table in tables])[:, chosen].sort(0).values
+    assert torch.equal(every, stacked)

@@ -78,7 +78,9 @@ def contract_of(document: Mapping[str, Any]) -> Contract:
                 version=version,
                 known=known,
             )
-    return validated(Contract, document.get("contract"), where="contract.json")
+    return validated(
+        Contract, document.get("contract"), where="contract.json", explained="docs/contract.md"
+    )
 
 
 def _decode_steps(contract: Contract) -> list[dict[str, Any]]:

@@ -131,13 +131,36 @@ class Annotations:
             return count_answers((kind, answer, count) for kind, answer, count in connection.execute(query))
 
     def rebuild_current(self) -> int:
-        """Makes the view anew from the log, as it should already be; returns how many rows it has."""
+        """Makes the view anew from the log, as it should already be; returns how many rows it has.
+
+        Some images at a time, so that people who save in between need not wait for all of it. Each image's
+        row is right at any time: whoever saves keeps it so, before its turn and after it.
+        """
+        return sum(self._rebuilt(chunk) for chunk in turns(self._every_image(), _CHUNK))
+
+    def _every_image(self) -> Iterator[str]:
+        last = ""
+        while True:
+            page = sa.select(_images.c.id).where(_images.c.id > last).order_by(_images.c.id).limit(_PAGE)
+            with self._database.read() as connection:
+                ids = connection.scalars(page).all()
+            if not ids:
+                return
+            yield from ids
+            last = ids[-1]
+
+    def _rebuilt(self, image_ids: list[str]) -> int:
+        """Makes the rows of some images anew; returns how many there are."""
         order = (_events.c.image_id, _events.c.slot, _events.c.sequence)
-        query = sa.select(*order, _events.c.id, _events.c.value_json).order_by(*order)
+        query = sa.select(*order, _events.c.id, _events.c.value_json).where(
+            _events.c.image_id.in_(image_ids)
+        )
         with self._database.write() as connection:
             # Holding the log's counter keeps other writers away on PostgreSQL as well.
             next_number(connection, "annotation", 0)
-            found = groupby(connection.execute(query), key=lambda row: (row.image_id, row.slot))
+            found = groupby(
+                connection.execute(query.order_by(*order)), key=lambda row: (row.image_id, row.slot)
+            )
             rows = [
                 row_of_holding(
                     slot,
@@ -147,10 +170,10 @@ class Annotations:
                 for (image_id, slot), log in found
             ]
             held = [row for row in rows if row is not None]
-            connection.execute(sa.delete(_current))
-            connection.execute(sa.update(_images).where(_images.c.unlabelled == 0).values(unlabelled=1))
-            for chunk in chunks(held):
-                put_current(connection, chunk)
+            connection.execute(sa.delete(_current).where(_current.c.image_id.in_(image_ids)))
+            waiting = sa.update(_images).where(_images.c.id.in_(image_ids), _images.c.unlabelled == 0)
+            connection.execute(waiting.values(unlabelled=1))
+            put_current(connection, held)
         return len(held)
 
 

@@ -181,9 +181,12 @@ def _forget_names(connection: Connection, image_id: str) -> None:
     places, jobs = schema.locations, schema.jobs
     names = connection.scalars(sa.select(places.c.path).where(places.c.image_id == image_id)).all()
     for path in names:
-        written = json.dumps(path)[1:-1]
-        query = sa.select(jobs.c.id, jobs.c.record_json).where(jobs.c.record_json.contains(written))
-        for job_id, text in connection.execute(query).all():
+        written = json.dumps(path, ensure_ascii=False)[1:-1]  # as a record writes it
+        query = sa.select(jobs.c.id, jobs.c.record_json).where(
+            jobs.c.record_json.contains(written, autoescape=True)
+        )
+        # Nobody moves such a job in between; SQLite has one writer at a time by itself.
+        for job_id, text in connection.execute(query.with_for_update()).all():
             changed = re.sub(rf'(?<=["/]){re.escape(written)}(?=")', "(forgotten)", text)
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(record_json=changed))
 

@@ -42,6 +42,11 @@ SHORT, LONG = 4000, 20_000
 """Entries of the order that a walk looks at before it is given up; measured: 10 and 50 ms."""
 
 
+MORE = 20
+"""Of images sorted by one filter, how many times a page are tried first when others drop some of them: the
+first of many are found in a third of the time that sorting all takes."""
+
+
 class ImageFilter(NamedTuple):
     """Which images a page shows; None means all."""
 
@@ -238,13 +243,32 @@ def _sorted(
         fitting = query.subquery()
         joined = fitting.join(_images, _images.c.number == fitting.c[0])
         query = sa.select(_images.c.number).select_from(joined)
-    query = query.where(*(other.fits for other in drivers if other is not driver))
+    others = [other.fits for other in drivers if other is not driver]
     # Behind an expression the database sees no index, and begins with the images that fit.
     keys = [_hidden(column) for column in order.columns]
     if after is not None:
         query = query.where(_beyond(keys, after, order.falling))
-    query = query.order_by(*_directed(keys, order.falling)).limit(limit)
-    return [row[0] for row in connection.execute(query)]
+    query = query.order_by(*_directed(keys, order.falling))
+    if not others or connection.dialect.name != "sqlite":
+        return list(connection.scalars(query.where(*others).limit(limit)))
+    found: list[int] = []
+    for most in (MORE * limit, -1):
+        found = list(connection.scalars(_checked_in_order(query.limit(most), others).limit(limit)))
+        if len(found) == limit:
+            break
+    return found
+
+
+def _checked_in_order(query: Select[Any], others: list[ColumnElement[bool]]) -> Select[Any]:
+    """Returns a query that looks at other filters after sorting, and so only until the page is full.
+
+    The limit of what is sorted, -1 for none, keeps SQLite from merging the two. It gives the rows of a
+    subquery in its order.
+    Source: "The SQLite Query Optimizer Overview", section 11, Subquery Flattening.
+    """
+    ordered = query.subquery()
+    fits = sa.select(_images.c.number).where(_images.c.number == ordered.c[0], *others).exists()
+    return sa.select(ordered.c[0]).where(fits)
 
 
 def _drivers(where: ImageFilter) -> list[_Driver]:

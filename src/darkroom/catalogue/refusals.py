@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from darkroom.catalogue.line import last_writer
+from darkroom.catalogue.sqlite import has_room
 from darkroom.errors import Damaged, DarkroomError, Invalid, Locked, StorageFailed
 
 __all__ = ["refusal"]
@@ -16,7 +17,13 @@ __all__ = ["refusal"]
 _LOCKED = ("database is locked", "database table is locked", "lock timeout", "deadlock detected")
 _READ_ONLY = ("readonly database", "read-only transaction")
 _FULL = ("database or disk is full", "no space left on device")
-_NOT_WRITTEN = {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE"}
+_NOT_WRITTEN = {
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_SHMOPEN",
+    "SQLITE_IOERR_SHMSIZE",
+    "SQLITE_IOERR_FSYNC",
+    "SQLITE_IOERR_TRUNCATE",
+}
 """What SQLite calls a disk that takes no more for another reason than being full: a quota, a limit."""
 
 _DAMAGED = ("file is not a database", "malformed", "disk i/o error")
@@ -35,21 +42,19 @@ def refusal(error: DBAPIError | sqlite3.Error | UnicodeEncodeError, place: str) 
     lowered = said.lower()
     if any(words in lowered for words in _LOCKED):
         return _locked(place)
-    if any(words in lowered for words in _READ_ONLY):
+    not_written = getattr(getattr(error, "orig", error), "sqlite_errorname", "") in _NOT_WRITTEN
+    only_read = any(words in lowered for words in _READ_ONLY)
+    full = any(words in lowered for words in _FULL)
+    if full or ((not_written or only_read) and Path(place).is_file() and not has_room(Path(place))):
+        return _full(place)
+    if only_read:
         return StorageFailed(
             "catalogue.read-only",
             "The catalogue {place} can be read here, but not written.",
             do="Give this user the right to write the file and its folder, or copy the project elsewhere.",
             place=place,
         )
-    if any(words in lowered for words in _FULL):
-        return StorageFailed(
-            "catalogue.disk-full",
-            "The disk has no room left for the catalogue {place}; nothing was half-written.",
-            do="Free some space, for example: darkroom project clean. Then run the same command again.",
-            place=place,
-        )
-    if getattr(getattr(error, "orig", error), "sqlite_errorname", "") in _NOT_WRITTEN:
+    if not_written:
         return StorageFailed(
             "catalogue.write-refused",
             "The disk refused what was to be written to the catalogue {place}; nothing was half-written.",
@@ -72,6 +77,15 @@ def refusal(error: DBAPIError | sqlite3.Error | UnicodeEncodeError, place: str) 
         do="Check the space on the disk, the rights on the folder or the connection, and run it again.",
         place=place,
         said=said.splitlines()[0] if said else type(error).__name__,
+    )
+
+
+def _full(place: str) -> StorageFailed:
+    return StorageFailed(
+        "catalogue.disk-full",
+        "The disk has no room left for the catalogue {place}; nothing was half-written.",
+        do="Free some space, for example: darkroom project clean. Then run the same command again.",
+        place=place,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -16,13 +17,16 @@ from darkroom.catalogue.filesystem import network_file_system
 from darkroom.catalogue.line import sign, stand_in_line
 from darkroom.errors import Damaged, NotFound, StorageFailed, Unsupported
 
-__all__ = ["copy_database", "sqlite_engine"]
+__all__ = ["copy_database", "has_room", "sqlite_engine"]
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a write waits for another process before it gives up."""
 
 SMALLEST_BYTES = 512
 """Source: "Database File Format", section 1.2: a database has one page at least, of 512 bytes at least."""
+
+ROOM_BYTES = 1 << 16
+"""Twice the index of a log. Source: "WAL-mode File Format", section 2: it comes in blocks of 32 KiB."""
 
 LINE_S = 5.0
 """How long a write stands in line before it looks at the lock by itself: a stopped process may head it."""
@@ -54,7 +58,9 @@ def sqlite_engine(url: sa.URL, *, create: bool) -> Engine:
     if not path.parent.is_dir():
         raise StorageFailed("catalogue.no-folder", "No folder for the catalogue {path}.", path=path)
     place = url.set(drivername="sqlite", database=str(path), query={})
-    if path.is_file() and not _may_write(path):
+    if path.is_file() and not has_room(path):
+        engine = sa.create_engine(place, poolclass=sa.NullPool, creator=lambda: _as_there_is_room(path))
+    elif path.is_file() and not _may_write(path):
         engine = sa.create_engine(place, pool_size=8, max_overflow=24, creator=lambda: _read_only(path))
         event.listen(engine, "connect", _configure_to_read)
     else:
@@ -63,6 +69,14 @@ def sqlite_engine(url: sa.URL, *, create: bool) -> Engine:
         event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def has_room(path: Path) -> bool:
+    """Says whether the disk of a database has room for the index of its log, which opening it makes."""
+    try:
+        return shutil.disk_usage(path.parent).free >= ROOM_BYTES
+    except OSError:
+        return True
 
 
 def copy_database(path: Path, before: str) -> Path:
@@ -74,10 +88,15 @@ def copy_database(path: Path, before: str) -> Path:
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     copy = path.with_name(f"{path.stem}-before-{before}-{stamp}.db")
-    aside = copy.with_name(f".aside-{copy.name}")
-    with _closing(sqlite3.connect(path)) as source, _closing(sqlite3.connect(aside)) as target:
-        source.backup(target)
-    aside.replace(copy)
+    aside = copy.with_name(f".aside-{os.getpid()}-{copy.name}")
+    try:
+        with _closing(sqlite3.connect(path)) as source, _closing(sqlite3.connect(aside)) as target:
+            source.backup(target)
+        aside.replace(copy)
+    except BaseException:
+        for left in (aside, aside.with_name(f"{aside.name}-journal")):
+            left.unlink(missing_ok=True)
+        raise
     return copy
 
 
@@ -145,6 +164,17 @@ def _read_only(path: Path) -> sqlite3.Connection:
     settled = not log.is_file() or log.stat().st_size == 0
     place = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if settled else ''}"
     return sqlite3.connect(place, uri=True, check_same_thread=False)
+
+
+def _as_there_is_room(path: Path) -> sqlite3.Connection:
+    """Opens a database to be read while the disk is full, so that somebody can see what to clean up."""
+    if has_room(path):
+        connection = sqlite3.connect(path, check_same_thread=False)
+        _configure(connection, None)
+    else:
+        connection = _read_only(path)
+        _configure_to_read(connection, None)
+    return connection
 
 
 def _configure_to_read(connection: Any, _record: object) -> None:

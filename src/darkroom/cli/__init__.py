@@ -155,6 +155,8 @@ def _requests(operation: Operation, values: dict[str, Any], common: Common) -> l
 def _workspace(operation: Operation, common: Common) -> Workspace:
     from darkroom.workspace import Workspace
 
+    if operation.anywhere:
+        return Workspace.here(common.project)
     if operation.needs_project:
         return Workspace.open(common.project)
     return Workspace(Path(common.project))

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-import math
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from darkroom.errors import Conflict, DarkroomError, Locked, MissingExtra
 from darkroom.jobs import ending_error
 from darkroom.operation import Operation, as_named, error_as_named, with_paths
 from darkroom.pipeline.ownership import running_server
-from darkroom.records import Config, Job, JobEvent, Result, RunningServer
+from darkroom.records import Config, Job, JobEvent, Result, RunningServer, result_of
 from darkroom.workspace import Progress, Workspace
 
 __all__ = ["Remote"]
 
 CONNECT_S = 5.0
+AGAIN_S = 1.0
+"""How long to wait where the server has no room for one more who follows a job."""
+
 SILENCE_S = 60.0
 """After this long without a sign of life, events are asked for anew; the server gives one every 10 s."""
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class Remote:
@@ -49,6 +48,7 @@ class Remote:
         _refuse_other_version(server)
         self._workspace = workspace
         self._server = server
+        self._known = 0  # number of the last event of the job that is followed
         self._trouble = httpx.TransportError
         self._client = httpx.Client(
             base_url=server.url,
@@ -70,10 +70,13 @@ class Remote:
             DarkroomError: what the operation raised, or the server does not answer.
         """
         names: dict[str, str] = {}
+        pictures: dict[str, str] = {}
 
-        def absolute(_kind: str, _key: str, path: Path) -> Path:
+        def absolute(kind: str, _key: str, path: Path) -> Path:
             found = Path.cwd() / path
-            names[str(found)] = str(path)
+            if kind == "picture" and not found.exists() and (self._workspace.root / path).exists():
+                return path  # the server takes it from the project's folder
+            (pictures if kind == "picture" else names)[str(found)] = str(path)
             return found
 
         body = with_paths(request, absolute).model_dump(mode="json", exclude_unset=True)
@@ -82,8 +85,8 @@ class Remote:
             if operation.slow:
                 said = self._ended(Job.model_validate(said))
         except DarkroomError as error:
-            raise error_as_named(error, names) from error
-        return _validated(operation.result, as_named(said, names))
+            raise error_as_named(error, names | pictures) from error
+        return result_of(operation.result, as_named(said, names))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -91,7 +94,9 @@ class Remote:
 
     def _ended(self, job: Job) -> dict[str, Any]:
         """Waits until a job ends and returns its result; stops it when this command is stopped."""
+        self._known = 0
         try:
+            self._say_if_it_waits(job)
             self._follow(job)
         except KeyboardInterrupt:
             self._workspace.tell(f"Stopping {job.id}; Ctrl-C again leaves it to the server.")
@@ -107,12 +112,10 @@ class Remote:
             self._ask("POST", f"/api/jobs/{job.id}/cancel")
 
     def _follow(self, job: Job) -> None:
-        """Passes the progress of a job on, until it has ended."""
-        self._say_if_it_waits(job)
-        known = 0
+        """Passes the progress of a job on from where it was left, until the job has ended."""
         while True:
-            for event in self._events(job.id, known):
-                known = event.seq
+            for event in self._events(job.id):
+                self._known = event.seq
                 if event.kind == "progress":
                     self._report(event)
             if Job.model_validate(self._ask("GET", f"/api/jobs/{job.id}")).ended:
@@ -129,13 +132,16 @@ class Remote:
             said = {name: event.data[name] for name in Progress._fields if name in event.data}
             self._workspace.listener(Progress(**said))
 
-    def _events(self, job_id: str, known: int) -> Iterator[JobEvent]:
+    def _events(self, job_id: str) -> Iterator[JobEvent]:
         import httpx
 
         timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
-        address = f"/api/jobs/{job_id}/events?after={known}"
+        address = f"/api/jobs/{job_id}/events?after={self._known}"
         try:
             with self._client.stream("GET", address, timeout=timeout) as response:
+                if response.is_error:
+                    time.sleep(AGAIN_S)  # too many follow jobs; this one can be asked for itself
+                    return
                 for line in response.iter_lines():
                     if line.startswith("data: "):
                         yield JobEvent.model_validate_json(line.removeprefix("data: "))
@@ -147,12 +153,15 @@ class Remote:
             response = self._client.request(method, address, json=body)
         except self._trouble as error:
             raise self._no_answer(error) from None
-        said = json.loads(response.content)
+        try:
+            said = json.loads(response.content)
+        except ValueError:  # with too many connections nobody reads the request
+            raise self._no_answer(f"HTTP {response.status_code}") from None
         if response.is_error:
             raise DarkroomError.from_dict(said)
         return said
 
-    def _no_answer(self, error: Exception) -> Locked:
+    def _no_answer(self, error: object) -> Locked:
         if running_server(self._workspace) is None:
             return Locked(
                 "server.stopped",
@@ -180,22 +189,3 @@ def _refuse_other_version(server: RunningServer) -> None:
             theirs=server.version,
             ours=version("darkroom"),
         )
-
-
-def _validated(model: type[M], said: Any) -> M:
-    """Returns a result from its JSON, in which a figure that is no number became null."""
-    try:
-        return model.model_validate(said)
-    except ValidationError as error:
-        for found in error.errors():
-            if found["type"] != "float_type" or found["input"] is not None:
-                raise
-            _put(said, found["loc"], math.nan)
-    return model.model_validate(said)
-
-
-def _put(value: Any, location: tuple[int | str, ...], number: float) -> None:
-    *way, last = location
-    for step in way:
-        value = value[step]
-    value[last] = number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from filelock import FileLock
 from darkroom import atomic
 from darkroom.datasets.manifest import Manifest, ShardFacts, read_manifest, write_manifest
 from darkroom.engines import Failure
-from darkroom.errors import Damaged, Invalid, InvalidLabel
+from darkroom.errors import Damaged, Invalid, InvalidLabel, refused_by_disk
 from darkroom.records import SPLITS, Contract, DatasetVersion, Member, Split, content_id
 from darkroom.workspace import Workspace
 
@@ -34,8 +33,6 @@ LOOKED_UP = 128
 
 REPORTED = 50
 """Pictures between two reports of progress."""
-
-_DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 def render(workspace: Workspace, version: DatasetVersion) -> Rendering:
@@ -227,10 +224,10 @@ def _files(
 
 def _refusal(failure: Failure) -> Exception:
     path, error = failure.item.path, failure.error
-    if isinstance(error, Damaged | InvalidLabel) or (
-        isinstance(error, OSError) and error.errno in _DISK_REFUSES
-    ):
-        return error  # of the latter `write_folder` makes a StorageFailed
+    if isinstance(error, Damaged | InvalidLabel):
+        return error
+    if refused := refused_by_disk(error):
+        return refused  # of which `write_folder` makes a StorageFailed
     return Damaged(
         "rendering.picture",
         "{path} was a picture when it was added, and cannot be rendered now: {why}",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from darkroom.records import Interval, Spread
+from darkroom.records.numbers import THIN, UNDEFINED, count, number
 
 __all__ = [
     "UNDEFINED",
@@ -19,10 +20,6 @@ __all__ = [
     "size",
     "spell_spread",
 ]
-
-UNDEFINED = "—"
-THIN = "\u202f"
-"""Narrow space that does not break."""
 
 
 def share(value: float | None, decimals: int = 1) -> str:
@@ -45,29 +42,11 @@ def ends(interval: Interval | None) -> str:
     return f"{low.removesuffix(f'{THIN}%')} – {high}"
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Returns a number with so many digits that count."""
-    if value is None or not math.isfinite(value):
-        return UNDEFINED
-    if value == int(value) and abs(value) < 1e6:
-        return count(int(value)).replace("-", "−")
-    if abs(value) < 10 ** -(digits + 1) or abs(value) >= 1e6:
-        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-        return f"{mantissa}·10{_raised(int(exponent))}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{decimals}f}".replace("-", "−").replace(",", THIN)
-
-
 def signed(value: float | None, decimals: int = 1) -> str:
     """Returns a difference of shares in percentage points, with its sign."""
     if value is None:
         return UNDEFINED
     return f"{value * 100:+.{decimals}f}".replace("-", "−")
-
-
-def count(value: int | None) -> str:
-    """Returns a whole number in groups of three digits."""
-    return UNDEFINED if value is None else f"{value:,}".replace(",", THIN)
 
 
 def size(size_bytes: int | None) -> str:
@@ -116,7 +95,3 @@ def listed(names: Iterable[str], most: int = 8) -> str:
 def _reads_as_whole(percent: float, decimals: int) -> bool:
     shown = round(percent, decimals)
     return (shown == 100 and percent < 100) or (shown == 0 and percent > 0)
-
-
-def _raised(exponent: int) -> str:
-    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from darkroom.errors import InvalidConfig, nearest
+from darkroom.errors import InvalidConfig, among
 from darkroom.settings import Settings
 
 __all__ = ["ENGINES", "Engine", "Failure", "OnDone", "Task", "make_engine"]
@@ -104,11 +104,9 @@ def make_engine(settings: Settings) -> Engine:
     if place is None:
         raise InvalidConfig(
             "engine.unknown",
-            "No engine {name!r}.{meant} Known: {known}.",
+            'No engine "{name}". Known: {known}.{nearest}',
             do="Set DARKROOM_ENGINE to one of them.",
-            name=settings.engine,
-            meant=nearest(settings.engine, ENGINES),
-            known=", ".join(ENGINES),
+            **among(settings.engine, ENGINES),
         )
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)(settings)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from darkroom.evaluation.run import (
         evaluate_run,
         evaluation_path,
+        is_of_today,
         load_any_evaluation,
         load_evaluation,
     )
@@ -57,6 +58,7 @@ __all__ = [
     "evaluate_run",
     "evaluation_path",
     "forget_answers",
+    "is_of_today",
     "judge",
     "load_any_evaluation",
     "load_evaluation",
@@ -82,6 +84,7 @@ _WHERE = {
     "evaluate_run": "run",
     "evaluation_path": "run",
     "forget_answers": "forgetting",
+    "is_of_today": "run",
     "judge": "judgement",
     "load_any_evaluation": "run",
     "load_evaluation": "run",

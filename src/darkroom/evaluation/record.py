@@ -84,6 +84,10 @@ class Judgement(Record):
     """Of that file."""
     device: str = ""
     """Where the model ran."""
+    weights_sha256: str = ""
+    """Of the weights that answered; empty where it was not kept."""
+    libraries: FrozenMap[str, str] = {}
+    """Versions of the packages that can change the answers; empty where they were not kept."""
     images_per_second: float | None = None
     """Reading and predicting, on this host."""
     evaluated_at: AwareDatetime | None = None

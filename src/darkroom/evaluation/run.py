@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,16 +19,22 @@ from darkroom.evaluation.judgement import judge
 from darkroom.evaluation.mask_record import MaskEvaluation, any_evaluation
 from darkroom.evaluation.predictions import LARGE_BYTES, Predictions, groups_of, save_predictions
 from darkroom.evaluation.record import Evaluation
-from darkroom.records import ModelCard, Split, now
+from darkroom.operation import library_versions
+from darkroom.records import FrozenDict, ModelCard, Split, now
 
 __all__ = [
     "LabelledImages",
+    "asked_of",
     "evaluate_run",
     "evaluation_path",
+    "is_of_today",
     "load_any_evaluation",
     "load_evaluation",
     "looks_before",
 ]
+
+LIBRARIES = ("numpy", "pillow", "torch")
+"""Packages whose versions can change the answers, beside the one whose code the network is."""
 
 
 class LabelledImages(Protocol):
@@ -104,8 +111,8 @@ def evaluate_run(
             worst=worst,
             costs=depth.prices.table if depth.prices else None,
         )
-        facts = {"device": device, "images_per_second": speed, "evaluated_at": now()}
-        return _kept(deepened(evaluation, predictions, depth), run_folder, predictions, facts)
+        facts = {"device": device, "images_per_second": speed}
+        return _kept(deepened(evaluation, predictions, depth), run_folder, weights, predictions, facts)
 
 
 def evaluation_path(run_folder: Path, split: str = "test") -> Path:
@@ -167,6 +174,12 @@ def looks_before(run_folder: Path, evaluation: Evaluation | MaskEvaluation) -> i
     return before.looks if before.source.dataset_id == evaluation.source.dataset_id else 0
 
 
+def is_of_today(run_folder: Path, evaluation: Evaluation | MaskEvaluation) -> bool:
+    """Says whether the run, asked again now, would answer the same: by its weights and by the libraries."""
+    same = evaluation.weights_sha256 == _weights_sha256(run_folder, "best")
+    return same and evaluation.libraries == _versions(evaluation.source.network)
+
+
 class _Asked(NamedTuple):
     """What is asked of whom."""
 
@@ -222,12 +235,37 @@ def _room_for(shape: tuple[int, int], scratch: Path) -> np.ndarray:
 
 
 def _kept(
-    evaluation: Evaluation, run_folder: Path, predictions: Predictions, facts: dict[str, object]
+    evaluation: Evaluation,
+    run_folder: Path,
+    weights: str,
+    predictions: Predictions,
+    facts: dict[str, object],
 ) -> Evaluation:
     split = evaluation.source.split
     looks = looks_before(run_folder, evaluation) + 1
     name, sha256 = save_predictions(run_folder, split, predictions)
     files = {"predictions": name, "predictions_sha256": sha256, "looks": looks}
-    evaluation = evaluation.model_copy(update=facts | files)
+    asked = asked_of(run_folder, weights, evaluation.source.network)
+    evaluation = evaluation.model_copy(update=facts | files | asked)
     atomic.write_text(evaluation_path(run_folder, split), evaluation.model_dump_json(indent=1) + "\n")
     return evaluation
+
+
+def asked_of(run_folder: Path, weights: str, network: str) -> dict[str, object]:
+    """Returns what an evaluation says about the weights that answered, the libraries, and the time."""
+    return {
+        "weights_sha256": _weights_sha256(run_folder, weights),
+        "libraries": FrozenDict(_versions(network)),
+        "evaluated_at": now(),
+    }
+
+
+def _weights_sha256(run_folder: Path, weights: str) -> str:
+    with (run_folder / "checkpoints" / f"{weights}.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions(network: str) -> dict[str, str]:
+    from darkroom.networks.table import library_of
+
+    return library_versions((*LIBRARIES, *library_of(network)))

@@ -8,8 +8,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from darkroom.errors import DarkroomError, Unsupported
-from darkroom.export.exporters import Exporter, find
+from darkroom import atomic
+from darkroom.errors import DarkroomError, StorageFailed, Unsupported, refused_by_disk
+from darkroom.export.exporters import DISK_REFUSED, Exporter, find
 from darkroom.networks.image_model import ImageModel
 from darkroom.networks.saved import load
 from darkroom.records import ModelCard
@@ -25,15 +26,25 @@ LAYER = re.compile(r"File \"[^\"]*\", line \d+, in \w+\n\s*(\S[^\n]*)")
 """The line of a network's source that the converters quote."""
 
 
-def run(request: Path) -> None:
-    """Writes the file that a request asks for, or `refusal.json` beside the request."""
+def run(request: Path) -> int:
+    """Writes the file that a request asks for, or `refusal.json` beside it; returns the exit code."""
     wanted = json.loads(request.read_text())
     try:
         network, card = load(Path(wanted["weights"]))
         model = ImageModel.of(network, card, with_embedding=wanted["embedding"])
         write_file(find(wanted["target"]), model, card, Path(wanted["path"]), wanted["precision"])
+    except StorageFailed as error:
+        return _without_room(error.message)
+    except OSError as error:
+        if not refused_by_disk(error):
+            raise
+        return _without_room(error.strerror or str(error))
     except DarkroomError as error:
-        request.with_name("refusal.json").write_text(json.dumps(error.as_dict()))
+        try:
+            atomic.write_text(request.with_name("refusal.json"), json.dumps(error.as_dict()))
+        except StorageFailed as full:
+            return _without_room(full.message)
+    return 0
 
 
 def write_file(exporter: Exporter, model: ImageModel, card: ModelCard, path: Path, precision: str) -> None:
@@ -41,6 +52,7 @@ def write_file(exporter: Exporter, model: ImageModel, card: ModelCard, path: Pat
 
     Raises:
         Unsupported: the converter refuses the model; it names the operation where the converter does.
+        OSError: the disk refuses the file.
     """
     module, function = exporter.write.split(":")
     try:
@@ -48,6 +60,8 @@ def write_file(exporter: Exporter, model: ImageModel, card: ModelCard, path: Pat
     except (DarkroomError, MemoryError, OSError):
         raise
     except Exception as error:  # converters share no base but Exception
+        if full := refused_by_disk(error):
+            raise full from error
         raise refused(exporter, error) from error
 
 
@@ -73,6 +87,11 @@ def refused(exporter: Exporter, error: Exception) -> Unsupported:
     )
 
 
+def _without_room(why: str) -> int:
+    sys.stderr.write(f"{why}\n")
+    return DISK_REFUSED
+
+
 def _words(error: BaseException | None) -> str:
     said = []
     while error is not None:
@@ -82,4 +101,4 @@ def _words(error: BaseException | None) -> str:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    raise SystemExit(run(Path(sys.argv[1])))

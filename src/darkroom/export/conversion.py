@@ -6,7 +6,6 @@ code that may end the process. A child keeps all of that away.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from darkroom import atomic, errors
 from darkroom.errors import DarkroomError, StorageFailed, Unsupported
-from darkroom.export.exporters import Exporter, find
+from darkroom.export.exporters import DISK_REFUSED, Exporter, find
 from darkroom.export.report import Conversion, ConvertedFile, FailedConversion
 from darkroom.networks.network import Network
 from darkroom.networks.saved import save
@@ -65,7 +64,7 @@ def convert(
 
     Raises:
         NotFound: a target is not in the table.
-        StorageFailed: the folder cannot be written to.
+        StorageFailed: the disk has no room for a file, or the folder cannot be written to.
         DarkroomError: no file at all could be written; the first reason.
     """
     wanted = [
@@ -83,6 +82,9 @@ def convert(
     except OSError as error:
         raise _disk(folder, error.strerror or str(error)) from error
     failed = [result for result in found if isinstance(result, DarkroomError)]
+    for refused in failed:
+        if isinstance(refused, StorageFailed):
+            raise refused  # another try with more room gives all files
     if failed and len(failed) == len(found):
         raise failed[0]
     return Conversion(
@@ -133,6 +135,7 @@ def _in_a_child(wanted: _Wanted, weights: Path) -> bytes:
     """Returns the bytes that the converter wrote.
 
     Raises:
+        StorageFailed: the disk has no room for what the converter writes.
         DarkroomError: as in the child; Unsupported when it ended without a word.
     """
     folder = weights.parent / f"{wanted.exporter.name}-{wanted.precision}"
@@ -149,21 +152,20 @@ def _in_a_child(wanted: _Wanted, weights: Path) -> bytes:
             }
         )
     )
-    with (folder / "words.txt").open("wb") as words:
-        ended = subprocess.run(
-            # -P: a file of the user's that is called like a library must not take its place.
-            [sys.executable, "-P", "-W", "ignore", "-m", "darkroom.export.child", str(request)],
-            stdin=subprocess.DEVNULL,
-            stdout=words,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            check=False,
-        )
+    ended = subprocess.run(
+        # -P: a file of the user's that is called like a library must not take its place.
+        [sys.executable, "-P", "-W", "ignore", "-m", "darkroom.export.child", str(request)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,  # not a file: on a full disk the words would be lost with it
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+    )
     refusal = folder / "refusal.json"
     if refusal.is_file():
         raise _restored(json.loads(refusal.read_text()))
     if ended.returncode != 0:
-        raise _ended(wanted.exporter, ended.returncode, folder / "words.txt")
+        raise _ended(wanted, ended.returncode, ended.stdout)
     return (folder / wanted.path.name).read_bytes()
 
 
@@ -172,25 +174,28 @@ def _restored(refusal: dict[str, str]) -> DarkroomError:
     return kind(refusal["id"], "{message}", do="{hint}", message=refusal["error"], hint=refusal["hint"])
 
 
-def _ended(exporter: Exporter, code: int, words: Path) -> DarkroomError:
-    lines = words.read_text(errors="replace").strip().splitlines()
-    if lines and os.strerror(errno.ENOSPC) in lines[-1]:
-        return _disk(words.parent, os.strerror(errno.ENOSPC))
+def _ended(wanted: _Wanted, code: int, words: bytes) -> DarkroomError:
+    lines = words.decode(errors="replace").strip().splitlines()
+    last = lines[-1].strip() if lines else "none"
+    if code == DISK_REFUSED:
+        return _disk(wanted.path.parent, last)
     return Unsupported(
         "export.converter-ended",
         "The converter for {title} ended with code {code}. Its last words: {words}",
-        title=exporter.title,
+        title=wanted.exporter.title,
         code=code,
-        words=lines[-1].strip() if lines else "none",
+        words=last,
     )
 
 
 def _disk(folder: Path, reason: str) -> StorageFailed:
+    shown = folder.parent if folder.name.startswith(atomic.ASIDE) else folder
     return StorageFailed(
         "export.disk",
         "Could not write model files into {folder}: {reason}. Nothing half-written was left.",
-        do="Free some space or check the rights on the folder, then convert again.",
-        folder=folder,
+        do="Free some space, for example: darkroom project clean. Or check the rights on the folder. Then "
+        "convert again.",
+        folder=shown,
         reason=reason,
     )
 

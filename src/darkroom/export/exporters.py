@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from darkroom.errors import MissingExtra, NotFound, Unsupported, nearest
+from darkroom.errors import MissingExtra, NotFound, Unsupported, among
 
-__all__ = ["EXPORTERS", "Exporter", "find"]
+__all__ = ["DISK_REFUSED", "EXPORTERS", "Exporter", "find"]
+
+DISK_REFUSED = 74
+"""Exit code of a conversion for which the disk had no room; its last words say why. Source: sysexits.h."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +102,8 @@ def find(name: str) -> Exporter:
     if name not in EXPORTERS:
         raise NotFound(
             "export.target-unknown",
-            "No export target {name!r}. Known: {known}.{nearest}",
-            name=name,
-            known=", ".join(EXPORTERS),
-            nearest=nearest(name, EXPORTERS),
+            'No export target "{name}". Known: {known}.{nearest}',
+            **among(name, EXPORTERS),
         )
     return EXPORTERS[name]
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from darkroom import atomic
 from darkroom.errors import DarkroomError
 from darkroom.export.report import MemoryUse
 from darkroom.serving import find, open_session
@@ -73,7 +74,7 @@ def run(request: Path) -> None:
     except DarkroomError:
         return  # the comparison says what is wrong with the file
     use = MemoryUse(baseline_bytes=baseline_bytes, peak_bytes=max(baseline_bytes, _peak()))
-    request.with_name("memory.json").write_text(use.model_dump_json())
+    atomic.write_text(request.with_name("memory.json"), use.model_dump_json())
 
 
 def _begin() -> int:

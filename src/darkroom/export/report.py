@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import AwareDatetime
 
 from darkroom.records import Fact, Gate, Interval, Limits, Record, Table
+from darkroom.records.numbers import number
 
 __all__ = [
     "Conversion",
@@ -220,7 +221,7 @@ def _row(file: FileParity) -> tuple[str, ...]:
         file.file,
         f"{file.size_bytes / 1e6:.2f} MB",
         f"{file.agreement:.4f}",
-        f"{file.max_abs:.1e}",
+        number(file.max_abs, 2),
         latency,
         "passes" if file.passes else "fails",
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from darkroom.export.report import FileParity
 from darkroom.records import Limits, ModelCard
+from darkroom.records.numbers import number
 from darkroom.serving import Carried
 
 __all__ = ["failures_of"]
@@ -44,8 +45,8 @@ def _answers(file: FileParity, limits: Limits, count: int) -> Iterator[str]:
         )
     if file.max_abs > limits.parity_max_abs:
         yield (
-            f"A probability differs from PyTorch's by {file.max_abs:.2e}, at most "
-            f"{limits.parity_max_abs:g} expected."
+            f"A probability differs from PyTorch's by {number(file.max_abs, 2)}, at most "
+            f"{number(limits.parity_max_abs, 2)} expected."
         )
 
 
@@ -57,7 +58,7 @@ def _golden(file: FileParity, limits: Limits) -> Iterator[str]:
     if golden.wrong_answers:
         yield (
             f"{len(golden.wrong_answers)} of {golden.count} golden pictures get other probabilities, by up "
-            f"to {golden.max_abs:.2e}, at most {limits.parity_max_abs:g} expected: "
+            f"to {number(golden.max_abs, 2)}, at most {number(limits.parity_max_abs, 2)} expected: "
             f"{_some(golden.wrong_answers)}."
         )
 

@@ -30,8 +30,8 @@ class FeatureKey(Fact):
     size: int
     """Numbers in one vector."""
     arithmetic: str
-    """Library, version and device that compute it: "torch 2.13.0 on cpu". Another one may differ in the
-    last bits, and so keeps its own vectors."""
+    """Libraries, versions and device that compute it: "torch 2.13.0, timm 1.0.31 on cpu". Another one may
+    differ in the last bits, and so keeps its own vectors."""
     view: int = 0
     """0: the picture as it is; from 1 on: a randomly changed view of it."""
     augment: FrozenMap[str, Any] = {}

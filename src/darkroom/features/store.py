@@ -5,7 +5,8 @@
     <random>.rows         some hundred vectors each; see part.py
 
 A file is there whole or not at all, and nothing is ever written into one that is there. So a kill costs the
-vectors since the last file, and two processes can do no worse than to compute the same twice.
+vectors since the last file, and two processes can do no worse than to compute the same twice. A table that
+was given out holds the folder: nobody cleans it away beneath its reader.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ PART_BYTES = 16 << 20
 
 PART_S = 20.0
 """A file is written after this long even if it is small: a kill costs no more than this."""
+
+LOOK_S = 0.01
 
 OnDone = Callable[[int, int], None]
 """Told how many images are done, and how many are to be computed."""
@@ -67,19 +70,21 @@ class FeatureStore:
             Cancelled: `should_stop` said so; what was computed is kept.
             StorageFailed: the disk is full or refuses.
         """
-        folder, wanted, computed = self.folder / embedder.key.id, images.image_ids, 0
-        parts, places = _found(folder, wanted, embedder.key.size)
+        folder, wanted, size = self.folder / embedder.key.id, images.image_ids, embedder.key.size
+        hold, computed = _hold_of(folder), 0
+        parts, places = _found(folder, wanted, size) if hold else ([], {})
         if len(places) < len(set(wanted)):
-            folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             # One computes while the others wait; the system lets go of the lock when its process ends.
             with FileLock(f"{folder}.lock"):
+                hold = _new_hold_of(folder)
                 atomic.sweep(folder)
-                parts, places = _found(folder, wanted, embedder.key.size)
+                parts, places = _found(folder, wanted, size)
                 missing = _missing(wanted, places)
                 self._compute(folder, images, missing, embedder)
-                parts, places = _found(folder, wanted, embedder.key.size)
+                parts, places = _found(folder, wanted, size)
                 computed = len(missing)
-        return FeatureTable(wanted, parts, places, size=embedder.key.size, computed=computed)
+        return FeatureTable(wanted, parts, places, size=size, computed=computed, hold=hold)
 
     def missing(self, image_ids: Sequence[str], embedder: Embedder) -> int:
         """Returns how many of some pictures have no features yet; computes none."""
@@ -142,6 +147,24 @@ class _Heap:
         if self._image_ids:
             write_part(self._folder, self._image_ids, np.concatenate(self._rows))
         self._image_ids, self._rows, self._since = [], [], time.monotonic()
+
+
+def _hold_of(folder: Path) -> atomic.Hold | None:
+    """Holds a folder, so that it stays while it is read; None where there is none."""
+    try:
+        return atomic.Hold(folder)
+    except FileNotFoundError:
+        return None
+
+
+def _new_hold_of(folder: Path) -> atomic.Hold:
+    """Makes a folder if need be, and holds it; whoever takes it away needs the lock that is ours now."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        hold = _hold_of(folder)
+        if hold is not None:
+            return hold
+        time.sleep(LOOK_S)  # somebody looks right now whether it is held
 
 
 def _found(

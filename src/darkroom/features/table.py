@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from darkroom import atomic
 from darkroom.features.part import Part
 
 __all__ = ["FeatureTable"]
@@ -24,6 +25,7 @@ class FeatureTable:
         places: number of the file and of the row, by image.
         size: numbers in one vector.
         computed: how many of the N had to be computed for this table.
+        hold: keeps the folder of the files from being cleaned away.
     """
 
     def __init__(
@@ -34,11 +36,12 @@ class FeatureTable:
         *,
         size: int,
         computed: int = 0,
+        hold: atomic.Hold | None = None,
     ) -> None:
         self.image_ids = tuple(image_ids)
         self.size = size
         self.computed = computed
-        self._parts = parts
+        self._parts, self._hold = parts, hold
         found = [places[image_id] for image_id in self.image_ids]
         self._places = np.array(found, np.int64).reshape(-1, 2)
         self._mapped = lru_cache(maxsize=OPEN_PARTS)(lambda number: parts[number].rows())

@@ -240,7 +240,8 @@ def _entry(table: _Table, line: int, cells: list[str], folder: Path) -> Entry:
 def _path(cell: str, folder: Path, where: str) -> str:
     path = cell if _is_file(folder / cell) else cell.replace("\\", "/")
     plain = PurePosixPath(path)
-    if not cell.strip() or plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
+    strange = not plain.parts or plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]
+    if not cell.strip() or strange:
         raise Invalid(
             "csv.path-outside",
             "{where}: expected the path of a picture inside the folder. Received: {cell!r}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from darkroom.errors import InvalidConfig, nearest
+from darkroom.errors import InvalidConfig, among
 from darkroom.formats.class_folders import read_class_folders, write_class_folders
 from darkroom.formats.csv_table import find_tables, read_csv, write_csv
 from darkroom.formats.format import Format
@@ -53,10 +53,9 @@ def find_format(name: str) -> Format:
     if name not in FORMATS:
         raise InvalidConfig(
             "format.unknown",
-            "No format {name!r}.{meant} Known: {known}.",
-            name=name,
-            meant=nearest(name, FORMATS),
-            known=", ".join(FORMATS),
+            'No format "{name}". Known: {known}.{nearest}',
+            do="See: docs/guide/labels-and-formats.md",
+            **among(name, FORMATS),
         )
     return FORMATS[name]
 

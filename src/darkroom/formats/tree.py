@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,13 +67,17 @@ class Tree:
         waiting = [_Folder(self._root, "")]
         while waiting:
             here = waiting.pop()
-            folders = []
+            folders, prefix = [], here.prefix
             for entry in self._listed(here):
-                path = here.prefix + entry.name
-                if _is(entry.is_dir):
-                    folders.append(_Folder(entry.path, f"{path}/"))
-                elif _is(entry.is_file):
+                path = prefix + entry.name
+                try:  # here and not in a function of its own: a third of the time of a walk
+                    is_folder, is_file = entry.is_dir(), entry.is_file()
+                except OSError:  # a link to itself, or into what may not be looked at
+                    is_folder = is_file = False
+                if is_file:
                     yield path
+                elif is_folder:
+                    folders.append(_Folder(entry.path, f"{path}/"))
                 else:
                     self._problem(
                         path,
@@ -83,7 +88,7 @@ class Tree:
     def _listed(self, folder: _Folder) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder.path) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+                found = sorted(entries, key=attrgetter("name"))
         except OSError as error:
             self._problem(
                 folder.prefix,
@@ -97,7 +102,11 @@ class Tree:
             )
             return []
         return [
-            entry for entry in found if not _is_hidden(entry.name) and self._is_text(folder, entry.name)
+            entry
+            for entry in found
+            if (name := entry.name)[0] != "."
+            and name.lower() not in IGNORED
+            and (name.isascii() or self._is_text(folder, name))
         ]
 
     def _is_text(self, folder: _Folder, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -14,7 +15,7 @@ from darkroom.errors import NotFound
 from darkroom.jobs.events import EventReader, last_progress
 from darkroom.jobs.folder import JobFolder
 from darkroom.operation import find_operation
-from darkroom.records import FrozenMap, Job, JobEvent, JobState, Result, Table
+from darkroom.records import FrozenMap, Job, JobEvent, JobState, Result, Table, result_of
 from darkroom.workspace import Workspace
 
 __all__ = ["JobEnd", "JobReport", "JobsReport", "job_facts", "job_row"]
@@ -95,7 +96,7 @@ class JobReport(Result):
             return
         with suppress(NotFound, ValidationError):
             model = find_operation(self.operation).result
-            yield from model.model_validate(dict(self.result)).display()
+            yield from result_of(model, self.result).display()
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         stopping = self.cancel_requested and self.state == "running"
@@ -151,7 +152,8 @@ def job_facts(workspace: Workspace, job: Job) -> dict[str, Any]:
     progress = last_progress(folder)
     began = job.started_at
     this_attempt = progress is not None and began is not None and progress.at >= began
-    events = [event for event in EventReader(folder.events, 0).read() if event.kind != "result"]
+    said = EventReader(folder.events, 0).read()
+    events = deque((event for event in said if event.kind != "result"), maxlen=EVENTS)
     bad = job.state in ("failed", "lost")
     return {
         "job": job.id,
@@ -168,7 +170,7 @@ def job_facts(workspace: Workspace, job: Job) -> dict[str, Any]:
         "progress": progress.data if progress is not None and this_attempt else None,
         "result": job.result,
         "error": job.error,
-        "events": events[-EVENTS:],
+        "events": tuple(events),
         "output": folder.output_tail(OUTPUT_LINES) if bad else (),
     }
 

@@ -21,6 +21,7 @@ from darkroom.jobs.process import TAKEN
 from darkroom.jobs.request import checked_request
 from darkroom.jobs.state import change_state, fail, settle
 from darkroom.jobs.stopping import ask_to_stop, end_if_overdue
+from darkroom.locks import is_held
 from darkroom.records import Job, now
 from darkroom.workspace import Workspace
 
@@ -201,8 +202,9 @@ class JobRunner:
             self._wake.clear()
             try:
                 self._tend()
-            except (DarkroomError, OSError):
-                # The catalogue or the disk refused; jobs that run do not need the runner.
+            except Exception:
+                # Mostly the catalogue or the disk refused, or the system has no thread left. Jobs that run
+                # do not need the runner, and those that wait need one that goes on.
                 _log.exception("The jobs of %s could not be looked after.", self._workspace.root)
                 self._over.wait(AFTER_TROUBLE_S)
             self._wake.wait(LOOK_AGAIN_S)
@@ -260,7 +262,7 @@ class JobRunner:
 
     def _tell_of_waiting(self, job: Job) -> None:
         folder = JobFolder(self._workspace, job.id)
-        with folder.writing():
+        with suppress(OSError), folder.writing():  # without room for the event, it waits all the same
             if self._workspace.catalogue.jobs.get(job.id).state == "waiting":  # nobody has taken it up yet
                 append_unlocked(folder, "state", {"state": "waiting", "attempt": job.attempt})
         self._wake.set()
@@ -268,16 +270,7 @@ class JobRunner:
 
 def is_served(workspace: Workspace) -> bool:
     """Says whether some process runs the jobs of a project right now."""
-    path = _lock_path(workspace)
-    if not path.is_file():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False
+    return is_held(_lock_path(workspace))
 
 
 def _not_begun(job: Job, code: int) -> DarkroomError:
@@ -305,7 +298,7 @@ def _cannot_start(job: Job, error: OSError) -> StorageFailed:
     return StorageFailed(
         "job.cannot-start",
         "The system cannot start a process for job {job_id}: {why}.",
-        do="Free some memory or space on the disk, then: darkroom job resume {job_id}",
+        do="Free some memory or disk space (darkroom project clean), then: darkroom job resume {job_id}",
         job_id=job.id,
         why=error.strerror or error,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from darkroom.errors import DarkroomError
@@ -24,14 +25,17 @@ def change_state(workspace: Workspace, job_id: str, state: JobState, **changed: 
         Conflict: the state may not follow the one that the job is in.
     """
     folder = JobFolder(workspace, job_id)
-    with folder.writing():
-        job = workspace.catalogue.jobs.move(job_id, state, **changed)
-        if changed.get("result") is not None:
-            append_unlocked(folder, "result", changed["result"])
-        if changed.get("error") is not None:
-            append_unlocked(folder, "error", changed["error"])
-        append_unlocked(folder, "state", {"state": state, "attempt": job.attempt})
-    return job
+    try:
+        with folder.writing():
+            job = workspace.catalogue.jobs.move(job_id, state, **changed)
+            if changed.get("result") is not None:
+                append_unlocked(folder, "result", changed["result"])
+            if changed.get("error") is not None:
+                append_unlocked(folder, "error", changed["error"])
+            append_unlocked(folder, "state", {"state": state, "attempt": job.attempt})
+        return job
+    except OSError:  # no room for the lock, so none for events either: the state is what counts
+        return workspace.catalogue.jobs.move(job_id, state, **changed)
 
 
 def fail(workspace: Workspace, job_id: str, error: DarkroomError) -> Job:
@@ -42,7 +46,7 @@ def fail(workspace: Workspace, job_id: str, error: DarkroomError) -> Job:
 def tell_of_cancel(workspace: Workspace, job: Job) -> None:
     """Says in a job's events that a person asked it to stop."""
     folder = JobFolder(workspace, job.id)
-    with folder.writing():
+    with suppress(OSError), folder.writing():  # without room for the event, it is stopped all the same
         said = {"state": job.state, "attempt": job.attempt, "cancel_requested": True}
         append_unlocked(folder, "state", said)
 

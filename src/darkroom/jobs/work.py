@@ -14,7 +14,7 @@ from darkroom.errors import Cancelled, Conflict, DarkroomError, LimitMissed, Sto
 from darkroom.jobs.folder import JobFolder
 from darkroom.jobs.process import TAKEN, began
 from darkroom.jobs.progress import ProgressEvents
-from darkroom.jobs.state import change_state
+from darkroom.jobs.state import change_state, fail
 from darkroom.operation import find_operation
 from darkroom.records import Job, Result, now
 from darkroom.workspace import Workspace
@@ -36,7 +36,11 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with Workspace(Path(root)) as workspace:
         workspace.stop_requested = stop
-        return run_job(workspace, job_id)
+        try:
+            return run_job(workspace, job_id)
+        except OSError as error:  # no room for the lock, so nothing was begun
+            fail(workspace, job_id, _told(job_id, error))
+            return 1
 
 
 def run_job(workspace: Workspace, job_id: str) -> int:
@@ -74,7 +78,7 @@ def _performed(workspace: Workspace, job: Job) -> dict[str, Any]:
     except Exception as error:
         traceback.print_exc()
         sys.stderr.flush()
-        return _stopped(workspace, _told(job, error))
+        return _stopped(workspace, _told(job.id, error))
     return _with_result(job, result)
 
 
@@ -108,14 +112,15 @@ def _as_json(result: Result) -> dict[str, Any]:
     return json.loads(result.model_dump_json())  # figures that are no number become null
 
 
-def _told(job: Job, error: Exception) -> DarkroomError:
+def _told(job_id: str, error: Exception) -> DarkroomError:
     """Returns what a person is told of an error that nobody expected."""
     if isinstance(error, OSError):
         return StorageFailed(
             "job.disk-refused",
             "Job {job_id}: the disk refused {path}: {why}.",
-            do="Check the folder's rights and the space on the disk, then: darkroom job resume {job_id}",
-            job_id=job.id,
+            do="Free some space (darkroom project clean) or check the rights, then: "
+            "darkroom job resume {job_id}",
+            job_id=job_id,
             path=error.filename or "to read or write",
             why=error.strerror or error,
         )
@@ -123,7 +128,7 @@ def _told(job: Job, error: Exception) -> DarkroomError:
         "job.defect",
         "Job {job_id} failed in a way that it should not: {kind}: {why}",
         do="Report what it wrote: darkroom job show {job_id}",
-        job_id=job.id,
+        job_id=job_id,
         kind=type(error).__name__,
         why=error,
     )

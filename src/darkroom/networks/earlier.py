@@ -72,31 +72,23 @@ class EarlierRun(NetworkStart):
         """Returns the earlier run's normalisation."""
         return self.card.normalisation
 
-    def network(
-        self,
-        name: str,
-        *,
-        channels: int,
-        size: tuple[int, int],
-        classes: int,
-        options: dict[str, OptionValue],
-    ) -> Network:
-        """Builds the network and fills it with the earlier weights; see `NetworkStart.network`.
+    def refuse_other(self, name: str, shape: tuple[int, int, int]) -> None:
+        """Refuses what is not the network, or not the shape of pictures, that the earlier run trained.
 
         Raises:
-            InvalidConfig: the earlier run trained another network, or on pictures of another shape.
+            InvalidConfig: either is another.
         """
-        earlier, card = self._earlier
-        self._check("network", card.network, name)
-        self._check("input", card.contract.shape, (*size, channels))
-        network = super().network(name, channels=channels, size=size, classes=classes, options=options)
-        weights = earlier.state_dict()
+        self._check("network", self.card.network, name)
+        self._check("input", self.card.contract.shape, shape)
+
+    def fill(self, network: Network) -> None:
+        """Fills a network with the earlier weights; its head too where the classes are the same."""
+        weights = self._earlier[0].state_dict()
         if not self.keeps_head:
             fresh = network.state_dict()
             weights = {key: fresh[key] if key.startswith("head.") else weights[key] for key in fresh}
         weights.pop("mean_image", None)
         network.load_state_dict(weights)
-        return network
 
     def _check(self, what: str, theirs: object, ours: object) -> None:
         if theirs != ours:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from darkroom.features import FeatureKey
 from darkroom.networks.image_model import normalise, scale_and_shift
 from darkroom.networks.network import Network
 from darkroom.networks.saved import digest
+from darkroom.networks.table import library_of
 from darkroom.records import Contract, Normalisation
 
 __all__ = ["Change", "NetworkEmbedder", "feature_digest"]
@@ -61,7 +63,7 @@ class NetworkEmbedder:
             mean=normalisation.mean,
             std=normalisation.std,
             size=_size(network, contract),
-            arithmetic=f"torch {torch.__version__} on {self._device.type}",
+            arithmetic=_arithmetic(name, self._device),
             **(view or {}),
         )
 
@@ -83,6 +85,11 @@ def feature_digest(network: Network) -> str:
     """Returns the sha256 over all weights and running figures but those of the last layer."""
     weights = network.state_dict()
     return digest({name: weight.cpu() for name, weight in weights.items() if not _of_head(name)})
+
+
+def _arithmetic(network: str, device: torch.device) -> str:
+    libraries = [f"{library} {version(library)}" for library in library_of(network)]
+    return f"{', '.join([f'torch {torch.__version__}', *libraries])} on {device.type}"
 
 
 def _of_head(name: str) -> bool:

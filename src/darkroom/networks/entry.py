@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from darkroom.errors import InvalidConfig, nearest
+from darkroom.errors import InvalidConfig, among
 from darkroom.records import Task
 
 __all__ = ["NetworkEntry", "NetworkOption", "OptionValue", "filled"]
@@ -61,6 +61,8 @@ class NetworkEntry:
     """What it can be built with."""
     fixed: Mapping[str, OptionValue] = field(default_factory=dict)
     """What its builder is told beside the options, always the same."""
+    library: str = ""
+    """Package whose code it is, so that another version of it may answer otherwise; empty for our own."""
     extra: str = "train"
     """Optional dependencies that it needs: `pip install darkroom[…]`."""
     smallest_batch: int = 1
@@ -79,11 +81,9 @@ def filled(entry: NetworkEntry, given: Mapping[str, OptionValue]) -> dict[str, O
         if name not in entry.options:
             raise InvalidConfig(
                 "network.option-unknown",
-                "Network {network} has no option {name!r}. Known: {known}.{nearest}",
+                'Network {network} has no option "{name}". Known: {known}.{nearest}',
                 network=entry.name,
-                name=name,
-                known=", ".join(sorted(entry.options)) or "none",
-                nearest=nearest(name, entry.options),
+                **among(name, entry.options),
             )
         _check(entry.name, name, entry.options[name], value)
     return {name: given.get(name, option.default) for name, option in entry.options.items()}

@@ -75,7 +75,7 @@ class NetworkStart:
         classes: int,
         options: dict[str, OptionValue],
     ) -> Network:
-        """Builds the network and fills it; its head is fresh, drawn from torch's generator.
+        """Builds the network and fills it; a head that is fresh is drawn from torch's generator.
 
         Args:
             name: what the recipe calls it.
@@ -85,8 +85,26 @@ class NetworkStart:
             options: the recipe's; those that the weights demand are added.
 
         Raises:
+            InvalidConfig: as `refuse_other`.
+            DarkroomError: as `build` and `fill`.
+        """
+        self.refuse_other(name, (*size, channels))
+        options = {**options, **self.options}
+        network = build(
+            name, channels=channels, size=size, classes=classes, options=options, code=self.code
+        )
+        self.fill(network)
+        return network
+
+    def refuse_other(self, name: str, shape: tuple[int, int, int]) -> None:
+        """Refuses a network that does not go with what is begun with.
+
+        Args:
+            name: what the recipe calls it.
+            shape: (height, width, channels) of the pictures.
+
+        Raises:
             InvalidConfig: the weights are those of another network.
-            DarkroomError: as `build` and `load_pretrained`.
         """
         found = self.weights
         if found is not None and layers_of(found.network) != layers_of(name):
@@ -98,14 +116,16 @@ class NetworkStart:
                 theirs=found.network,
                 network=name,
             )
-        options = {**options, **self.options}
-        network = build(
-            name, channels=channels, size=size, classes=classes, options=options, code=self.code
-        )
-        if found is not None:
-            load_pretrained(network, found)
+
+    def fill(self, network: Network) -> None:
+        """Fills a network that was just built with what there is to begin with.
+
+        Raises:
+            DarkroomError: as `load_pretrained`.
+        """
+        if self.weights is not None:
+            load_pretrained(network, self.weights)
             _draw_small(network)
-        return network
 
 
 def _draw_small(network: Network) -> None:

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.errors import InvalidConfig, NotFound, nearest
+from darkroom.errors import InvalidConfig, NotFound, among
 from darkroom.networks.entry import NetworkEntry, NetworkOption, OptionValue, filled
 from darkroom.networks.mask_entries import BUILDERS, MASK_ENTRIES
 from darkroom.networks.timm_entries import DROPOUT, TIMM_ENTRIES
@@ -31,6 +31,7 @@ __all__ = [
     "check_input",
     "find",
     "layers_of",
+    "library_of",
 ]
 
 LENET5 = NetworkEntry(
@@ -108,16 +109,23 @@ def find(name: str) -> NetworkEntry:
         return measure_for_masks(kind, encoder)
     raise NotFound(
         "network.unknown",
-        "No network {name!r}. Known: {known}, and timm/NAME for any other of timm.{nearest}",
-        name=name,
-        known=", ".join(sorted(NETWORKS)),
-        nearest=nearest(name, NETWORKS),
+        'No network "{name}". Known: {known}, and timm/NAME for any other of timm.{nearest}',
+        do="See: darkroom model networks",
+        **among(name, sorted(NETWORKS)),
     )
 
 
 def layers_of(name: str) -> str:
     """Returns what timm calls the layers that look at the picture: weights are called by it."""
     return name.rpartition("/")[2]
+
+
+def library_of(name: str) -> tuple[str, ...]:
+    """Returns the package whose code a network is, without loading it; none for our own or the user's."""
+    if name.startswith(TIMM):
+        return ("timm",)
+    library = NETWORKS[name].library if name in NETWORKS else ""
+    return (library,) if library else ()
 
 
 def check_input(entry: NetworkEntry, size: tuple[int, int]) -> None:

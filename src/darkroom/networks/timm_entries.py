@@ -274,6 +274,7 @@ def _entry(row: _Row) -> NetworkEntry:
         source=row.source,
         options={"dropout": DROPOUT, **({"padding": PADDING} if row.padding else {})},
         fixed=fixed,
+        library="timm",
         weights=tuple(f"{row.name}.{tag}" for tag in row.weights),
     )
 

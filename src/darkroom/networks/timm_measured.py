@@ -53,6 +53,7 @@ def measure(model: str) -> NetworkEntry:
         source="see timm",
         options=_options(model, side),
         fixed={"model": model},
+        library="timm",
         weights=tuple(name for name in timm.list_pretrained(f"{model}.*")),
     )
 

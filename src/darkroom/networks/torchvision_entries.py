@@ -31,6 +31,7 @@ def _entry(
         source=source,
         options={"dropout": DROPOUT},
         fixed={"model": name},
+        library="torchvision",
     )
 
 

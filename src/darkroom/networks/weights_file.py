@@ -134,7 +134,12 @@ def read_facts(path: Path, name: str, notes: Path | None = None) -> WeightsFacts
             path=path,
             toml=f"{name}.toml",
         )
-    facts = validated(WeightsNotes, said, where=str(notes or path))
+    facts = validated(
+        WeightsNotes,
+        said,
+        where=str(notes or path),
+        explained="docs/guide/networks-and-weights.md",
+    )
     if not facts.network.startswith(TIMM):
         find(facts.network)
     digest = digest_of(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from darkroom.errors import Unsupported
+from darkroom.errors import StorageFailed, Unsupported, refused_by_disk
 from darkroom.networks.libraries import load_timm
 from darkroom.networks.table import NETWORKS, TIMM
 from darkroom.networks.weights_file import HUB_FILE, WeightsFacts, digest_of
@@ -25,6 +25,7 @@ def fetch(name: str, *, looked: str) -> WeightsFacts | None:
 
     Raises:
         Unsupported: the hub cannot be reached, or has them only as a pickle.
+        StorageFailed: the disk has no room for them, or refuses.
     """
     timm = load_timm()
     if name not in timm.list_pretrained(f"{name.partition('.')[0]}.*"):
@@ -70,6 +71,17 @@ def _download(repository: str, name: str, looked: str) -> Path:
         _knock()
         return Path(hub.hf_hub_download(repository, HUB_FILE, etag_timeout=ANSWER_TIMEOUT_S))
     except Exception as error:
+        refused = refused_by_disk(error)
+        if refused is not None:
+            raise StorageFailed(
+                "weights.not-kept",
+                'The weights "{name}" could not be kept in {cache}: {reason}.',
+                do="Free some space there or check the rights, or name another folder in HF_HOME; then run "
+                "the same command again.",
+                name=name,
+                cache=hub.constants.HF_HUB_CACHE,
+                reason=refused.strerror or refused,
+            ) from error
         raise Unsupported(
             "weights.unreachable",
             'The weights "{name}" are not on this machine and could not be fetched: {reason}. {looked}',

@@ -9,13 +9,13 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic.fields import FieldInfo
 
 from darkroom.errors import DarkroomError
-from darkroom.operation.vocabulary import bare, fence, without_none
+from darkroom.operation.vocabulary import bare, fence, named_file, without_none
 from darkroom.records import Config, FrozenDict
 
 __all__ = ["ChangePath", "as_named", "error_as_named", "with_paths"]
 
 ChangePath = Callable[[str, str, Path], Path]
-"""From kind of fence ("path" or "code"), dotted key and path to the path that takes its place."""
+"""From kind ("path", "code" or "picture"), dotted key and path to the path that takes its place."""
 
 C = TypeVar("C", bound=Config)
 
@@ -27,7 +27,8 @@ def with_paths(request: C, change: ChangePath) -> C:
 
     Args:
         request: a validated request, or a model inside one.
-        change: called with each `LocalPath` ("path") and `UserCode` ("code").
+        change: called with each `LocalPath` ("path"), each `UserCode` ("code"), and each `PictureName` that
+            is a file ("picture").
     """
     return _changed_model(request, change, "")
 
@@ -79,6 +80,8 @@ def _changed(value: Any, annotation: Any, change: ChangePath, key: str) -> Any:
         return _changed_model(value, change, f"{key}.")
     if isinstance(value, Path):
         return change(fence(annotation) or "path", key, value)
+    if isinstance(value, str):
+        return _changed_name(value, change, key) if fence(annotation) == "picture" else value
     if isinstance(value, tuple):
         items = tuple(
             _changed(item, _item_type(annotation, place), change, f"{key}.{place}")
@@ -90,6 +93,13 @@ def _changed(value: Any, annotation: Any, change: ChangePath, key: str) -> Any:
         pairs = {name: _changed(item, inside, change, f"{key}.{name}") for name, item in value.items()}
         return FrozenDict(pairs) if any(pairs[name] is not value[name] for name in pairs) else value
     return value
+
+
+def _changed_name(name: str, change: ChangePath, key: str) -> str:
+    """Returns what a picture is named by, its file replaced where that is one."""
+    file = named_file(name)
+    changed = name if file is None else str(change("picture", key, file))
+    return name if changed == name else changed
 
 
 def _item_type(annotation: Any, place: int) -> Any:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, create_model
@@ -93,14 +94,21 @@ class Operation:
     indifferent: tuple[str, ...]
     """Parameters that do not change the result, such as `rehash`; no part of the fingerprint."""
     needs_project: bool
+    anywhere: bool
+    """Whether it works without a project too; inside one it takes the project's."""
     over_http: bool
     """Whether the HTTP face has it; what makes a project or starts the server has no place there."""
     summary: str
     description: str
     parameters: tuple[Parameter, ...]
-    request: type[Config]
-    """The parameters as one model; unknown keys are refused."""
     result: type[Result]
+
+    @cached_property
+    def request(self) -> type[Config]:
+        """The parameters as one model; unknown keys are refused. It is made when it is first asked for: the
+        models of all operations would make each command a tenth of a second later.
+        """
+        return _request_model(self.name, self.parameters)
 
     @property
     def noun(self) -> str:
@@ -112,13 +120,18 @@ class Operation:
         """The part after the dot."""
         return self.name.rpartition(".")[2]
 
+    @property
+    def help_command(self) -> str:
+        """The command that explains every parameter."""
+        return f"darkroom {self.name.replace('.', ' ')} --help"
+
     def validate(self, values: Mapping[str, Any]) -> Config:
         """Returns the request that values make, defaults filled.
 
         Raises:
             InvalidConfig: a key is unknown, missing, or its value is not what was expected.
         """
-        return validated(self.request, dict(values), where=self.name)
+        return validated(self.request, dict(values), where=self.name, explained=self.help_command)
 
     def call(self, workspace: Any, request: Config) -> Result:
         """Runs the operation with a validated request."""
@@ -140,6 +153,7 @@ def operation(
     positional: tuple[str, ...] = (),
     indifferent: tuple[str, ...] = (),
     needs_project: bool = True,
+    anywhere: bool = False,
     over_http: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers a function as an operation.
@@ -153,20 +167,19 @@ def operation(
         inputs: says what it reads beside its request, as name → content id.
         positional: parameters that the shell takes by place.
         indifferent: parameters that do not change the result.
-        needs_project: whether it works inside a project.
+        needs_project: whether it works inside a project; one that does not makes or starts something.
+        anywhere: whether it works without a project too; inside one it takes the project's.
         over_http: whether the HTTP face has it; never without a project.
 
     Raises:
-        TypeError: a parameter is not keyword-only, has a type outside the vocabulary, or no sentence in
-            the docstring; or the result is not a Result.
+        TypeError: a parameter has no keyword, no known type or no sentence; or the result is no Result.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(function, include_extras=True)
         documented = _documented(name, function)
         parameters = _parameters(name, function, hints, documented.args)
-        if needs_project:
-            _refuse_stage_keys(name, parameters)
+        _refuse_stage_keys(name, parameters if needs_project else ())
         _TABLE[name] = Operation(
             name=name,
             function=function,
@@ -178,11 +191,11 @@ def operation(
             positional=positional,
             indifferent=indifferent,
             needs_project=needs_project,
+            anywhere=anywhere,
             over_http=over_http and needs_project,
             summary=documented.summary,
             description=documented.description,
             parameters=parameters,
-            request=_request_model(name, parameters),
             result=_result_model(name, hints.get("return")),
         )
         return function

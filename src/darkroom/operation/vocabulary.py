@@ -2,6 +2,7 @@
 
 bool  int  float  str  Literal[…]  date  AwareDatetime
 LocalPath  UserCode            free in the shell and in Python; fenced over HTTP
+PictureName                    a picture of the project, by its id or its file
 DatasetRef  RunRef  RunRefs …  names of things, which a stage may take as "@stage"
 X | None                       left out means None
 tuple[X, …, ...]               several; "a,b" or repeated in the shell
@@ -12,6 +13,7 @@ a Config model                 nested; "--recipe.epochs 30" in the shell
 from __future__ import annotations
 
 import os
+import re
 import types
 from collections.abc import Mapping
 from datetime import date
@@ -27,6 +29,7 @@ __all__ = [
     "DatasetRef",
     "FolderName",
     "LocalPath",
+    "PictureName",
     "Produced",
     "Reference",
     "RunRef",
@@ -34,6 +37,7 @@ __all__ = [
     "UserCode",
     "bare",
     "is_known",
+    "named_file",
     "nested_model",
     "reference_kind",
     "spoken_type",
@@ -88,6 +92,13 @@ FolderName = Annotated[str, AfterValidator(lambda name: _fit_for_disk(Path(name)
 UserCode = Annotated[Path, _Fenced("code"), AfterValidator(_home)]
 """A Python file of the user; over HTTP only with the admin's setting."""
 
+PictureName = Annotated[str, _Fenced("picture")]
+"""A picture of the project: its id, the beginning of its id, "s-1/roses/a.jpg", or its file.
+
+A file is only looked up in the catalogue, so it is free over HTTP. Each face says where a relative one
+starts.
+"""
+
 DatasetRef = Annotated[str, Reference("dataset")]
 """A dataset version, "digits@1"; "digits" means its newest."""
 
@@ -102,6 +113,9 @@ BundleRef = Annotated[str, Reference("bundle")]
 
 Produced = Annotated[str, _Produced()]
 """In a result: a path inside the project that the operation made."""
+
+_NO_FILE = re.compile(r"[0-9A-Fa-f]{8,64}|s-[0-9]+/.*|~.*", re.DOTALL)
+"""Names of pictures that mean the same wherever one stands."""
 
 LONGEST_PATH = 4096
 LONGEST_NAME = 255
@@ -152,8 +166,13 @@ def is_produced(annotation: Any) -> bool:
 
 
 def fence(annotation: Any) -> str | None:
-    """Returns "path" or "code" for a type that is fenced over HTTP, else None."""
+    """Returns "path", "code" or "picture" for a type that names files, else None."""
     return next((mark.kind for mark in marks(annotation) if isinstance(mark, _Fenced)), None)
+
+
+def named_file(name: str) -> Path | None:
+    """Returns the file by which a picture is named, None where it is named by its id or its source."""
+    return None if not name or _NO_FILE.fullmatch(name) else Path(name)
 
 
 def nested_model(annotation: Any) -> type[Config] | None:

@@ -9,7 +9,7 @@ from darkroom.errors import NotFound
 from darkroom.operation import RunRef, operation
 from darkroom.operations.gates import bundle_gates, check_names, hold_quality, verdict_content
 from darkroom.operations.judged import count_looks
-from darkroom.operations.kept import kept_parity
+from darkroom.operations.kept import kept_json, kept_parity
 from darkroom.records import Gate, Result, Run, Table, gate_notes, missed_gates, shown_gates
 from darkroom.workspace import Workspace
 
@@ -31,6 +31,8 @@ class CheckReport(Result):
     passed: bool
     """Whether no limit is missed; one without enough evidence is not missed."""
     gates: tuple[Gate, ...]
+    whose: str = ""
+    """Where the run is one of several clones: that these figures are its own, in words."""
     looks: str = ""
     """How often the test pictures of its dataset were looked at."""
 
@@ -44,6 +46,8 @@ class CheckReport(Result):
         made = f", and {self.bundle} made of it" if self.bundle else ""
         yield f"{self.run} ({self.chosen_by}){made}"
         yield from shown_gates(self.gates)
+        if self.whose:
+            yield self.whose
         if self.looks:
             yield self.looks
 
@@ -84,7 +88,20 @@ def check(workspace: Workspace, *, run: RunRef | None = None) -> CheckReport:
         bundle=bundle.id if bundle is not None else "",
         passed=not missed_gates(gates),
         gates=tuple(gates),
+        whose=_whose(workspace, found.id),
         looks=f"test of {found.dataset} was looked at {looks.words}." if looks.count else "",
+    )
+
+
+def _whose(workspace: Workspace, run: str) -> str:
+    """Returns that the figures are those of one clone alone; empty where the run was judged alone."""
+    path = workspace.runs_folder / run / "gates-val.json"
+    clones = kept_json(path).get("runs", []) if path.is_file() else []
+    if len(clones) < 2:
+        return ""
+    return (
+        f"These are the figures of {run} alone. `darkroom run` goes by the mean of the clones "
+        f"{', '.join(map(str, clones))} on val, so its figures are others."
     )
 
 

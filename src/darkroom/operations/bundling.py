@@ -14,6 +14,7 @@ from darkroom.errors import NotFound
 from darkroom.operations.brief_limits import CARD_WORDS
 from darkroom.operations.export import ConvertReport, VerifyReport
 from darkroom.operations.gates import bundle_gates, check_names
+from darkroom.operations.handed_over import take_back
 from darkroom.operations.operating_points import point_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import FrozenDict, Gate, Split, missed_gates
@@ -133,7 +134,8 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
             gate.sentence for gate in gates if gate.verdict in ("not enough evidence", "not measured")
         ),
         gates=gates,
-        path=_hand_over(workspace, folder) if passed else _take_back(workspace),
+        path=_hand_over(workspace, folder) if passed else "",
+        taken_back=() if passed else take_back(workspace),
         page=page,
     )
 
@@ -258,12 +260,6 @@ def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
     point = point_of(workspace, run)
     changes = {"metrics": FrozenDict(metrics), "forgotten": forgotten, "operating_point": point, **words}
     return card.model_copy(update=changes)
-
-
-def _take_back(workspace: Workspace) -> str:
-    """Removes a bundle that was handed over before: what lies there must have passed."""
-    shutil.rmtree(workspace.deliverables / "09-mobile" / "bundle", ignore_errors=True)
-    return ""
 
 
 def _hand_over(workspace: Workspace, folder: Path) -> str:

@@ -100,7 +100,9 @@ def _computed(
     rendering = render(workspace, version)
     device = choose_device(recipe.device)
     with reproducible(device, workspace.settings.threads or default_threads()):
-        network, normalisation = feature_network(recipe, version.contract, len(version.classes), start)
+        network, normalisation = feature_network(
+            recipe, version.contract, len(version.classes), start, rendering.split("train")
+        )
         plain, *changed = embedders(network.to(device), recipe, version.contract, normalisation, start)
         splits: list[Split] = [name for name in SPLITS if version.counts.get(name)]
         for split in splits:

@@ -7,22 +7,24 @@ so that everything made from them can still be recognised.
 from __future__ import annotations
 
 import hashlib
-import mmap
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
 
 from darkroom import atomic
-from darkroom.errors import Locked
-from darkroom.operations.holders import Holders, renderings_of, tensors_of
-from darkroom.operations.holding import is_locked
+from darkroom.errors import Damaged, Locked
+from darkroom.locks import is_held
+from darkroom.operations.holders import Holders, features_of, renderings_of, tensors_of
 from darkroom.operations.kept import kept_parity
+from darkroom.operations.looking_through import SEARCHED_BYTES, files_below, folders_in, holds_any
 from darkroom.records import Location, Quarantined, Tombstone, names_file
 from darkroom.workspace import Workspace
 
 __all__ = ["Eraser"]
+
+FORGOTTEN_NAME = "(forgotten)"
+"""Stands for the name of a picture's file, as in what jobs were asked."""
 
 WAIT_S = 60.0
 """How long to wait for somebody who writes a rendering."""
@@ -31,9 +33,6 @@ OF_DATASETS = ("04-dataset", "06-augmentation.png")
 OF_RUNS = ("06-training/*.html", "07-evaluation/*", "report.html")
 OF_BUNDLES = ("09-mobile/parity.*",)
 """What is handed over and embeds pictures, or lists them, by what it was made from."""
-
-SEARCHED_BYTES = 256 << 20
-"""Files of deliverables and notes up to this size are searched for the picture's id."""
 
 
 class Eraser:
@@ -86,15 +85,13 @@ class Eraser:
         for left in self._workspace.renderings.glob(f"{atomic.ASIDE}*"):
             if left in atomic.leftovers(self._workspace.renderings):
                 self._remove(left)
-        for folder in _folders(self._workspace.features_folder):
-            for file in _files(folder):
-                if self._mentions(file):
-                    self._remove(file)
+        for file in features_of(self._workspace, self._tombstones):
+            self._remove(file)
 
     def _erase_runs(self) -> None:
         from darkroom.evaluation import forget_answers
 
-        for folder in _folders(self._workspace.runs_folder):
+        for folder in folders_in(self._workspace.runs_folder):
             for file in forget_answers(folder, self._tombstones):
                 self.deleted.append(f"{self._shown(file)} (rows of the picture)")
         for run in self._holders.runs:
@@ -105,8 +102,8 @@ class Eraser:
         """Deletes bundles whose golden vectors are made of the pictures; takes flips out of comparisons."""
         tensors = tensors_of(self._workspace, self._holders)
         places = [self._workspace.deliverables / "09-mobile" / "bundle"]
-        for bundle in (*_folders(self._workspace.bundles_folder), *places):
-            files = list(_files(bundle / "golden"))
+        for bundle in (*folders_in(self._workspace.bundles_folder), *places):
+            files = list(files_below(bundle / "golden"))
             if any(self._is_picture(file) or _holds_one(file, tensors) for file in files):
                 self._remove(bundle)
         for path in self._workspace.bundles_folder.glob("b-*-parity.json"):
@@ -120,7 +117,11 @@ class Eraser:
             self.deleted.append(f"{self._shown(folder)} (rows of the picture)")
 
     def _without_flips(self, path: Path) -> None:
-        report = kept_parity(path)
+        try:
+            report = kept_parity(path)
+        except Damaged:  # nothing of it can be kept
+            self._remove(path)
+            return
         files = tuple(
             file.model_copy(
                 update={"flips": tuple(one for one in file.flips if one.image_id not in self._tombstones)}
@@ -141,33 +142,35 @@ class Eraser:
         ]
         for path in (path for pattern in patterns for path in sorted(place.glob(pattern))):
             self._remove(path)
-        for folder in _folders(place / "03-raw"):
-            if any(self._mentions(file) for file in _files(folder)):
+        for folder in folders_in(place / "03-raw"):
+            if any(self._mentions(file) for file in files_below(folder)):
                 self._remove(folder)
-        for file in _files(place):
+        for file in files_below(place):
             if self._mentions(file):
                 self._remove(file)
 
     def _erase_notes(self) -> None:
         """Deletes what jobs, scans and old copies of the catalogue still say about the pictures."""
         hidden = self._workspace.hidden
-        for file in _files(hidden / "scans"):
-            if self._own_masks and _holds_any(file, [blob.encode() for blob in self._own_masks]):
+        for file in files_below(hidden / "scans"):
+            if self._own_masks and holds_any(file, [blob.encode() for blob in self._own_masks]):
                 self._remove(file)
-        for folder in _folders(self._workspace.jobs_folder):
-            at_work = is_locked(folder / "process.lock")
-            if not at_work and any(self._mentions(file) or self._names(file) for file in _files(folder)):
+        for folder in folders_in(self._workspace.jobs_folder):
+            at_work = is_held(folder / "process.lock")
+            if not at_work and any(
+                self._mentions(file) or self._names(file) for file in files_below(folder)
+            ):
                 self._remove(folder)
-        for copy in hidden.glob("catalogue-before-*.db*"):
+        for copy in (*hidden.glob("catalogue-before-*.db*"), *hidden.glob(".aside-*-catalogue-before-*")):
             self._remove(copy)
 
     def _erase_copies(self) -> None:
         """Deletes every file in the project that holds a picture's bytes, whatever it is called."""
         sizes = {image.size_bytes for image in self._holders.images.values()}
-        for file in _files(self._workspace.root):
+        for file in files_below(self._workspace.root):
             named = any(word.decode() in file.name for word in self._words)
             if named or (file.stat().st_size in sizes and self._is_picture(file)):
-                self._remove(file)
+                self._remove(file, named=False)
         for image_id in self._tombstones:
             self._workspace.blobs.delete(image_id)
 
@@ -184,9 +187,9 @@ class Eraser:
             if path.is_symlink():
                 target = path.resolve()
                 if target.is_relative_to(self._workspace.root) or self._delete_outside:
-                    self._remove(target)
+                    self._remove(target, named=False)
             if self._is_inside(path) or self._delete_outside:
-                self._remove(path)
+                self._remove(path, named=False)
             if path.exists():
                 self.remaining.append(str(path))
                 kept.append(self._set_aside(place, path))
@@ -224,8 +227,14 @@ class Eraser:
             mtime_ns=facts.st_mtime_ns,
         )
 
-    def _remove(self, path: Path) -> None:
-        """Deletes a file or folder; a folder that somebody reads is refused."""
+    def _remove(self, path: Path, *, named: bool = True) -> None:
+        """Deletes a file or folder; a folder that somebody reads is refused.
+
+        Args:
+            path: what to delete.
+            named: name it in the report; the name of a picture may say who is on it, and a server keeps
+                reports.
+        """
         if not (path.exists() or path.is_symlink()):
             return
         if not atomic.remove(path):
@@ -235,7 +244,7 @@ class Eraser:
                 do="Wait until it ends, then run the same command again: it goes on from here.",
                 path=path,
             )
-        self.deleted.append(self._shown(path))
+        self.deleted.append(self._shown(path if named else path.with_name(FORGOTTEN_NAME)))
 
     def _is_inside(self, path: Path) -> bool:
         return path.parent.resolve().is_relative_to(self._workspace.root)
@@ -244,7 +253,7 @@ class Eraser:
         return _hash(path) in self._tombstones
 
     def _mentions(self, path: Path) -> bool:
-        return _holds_any(path, self._words)
+        return holds_any(path, self._words)
 
     def _names(self, path: Path) -> bool:
         """Says whether a log names a file that held the picture."""
@@ -258,21 +267,6 @@ class Eraser:
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _folders(place: Path) -> list[Path]:
-    if place.is_symlink() or not place.is_dir():
-        return []
-    return sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink())
-
-
-def _files(place: Path) -> Iterator[Path]:
-    """Gives the files below a folder; no link is followed."""
-    for parent, _, names in os.walk(place):
-        for name in names:
-            path = Path(parent, name)
-            if path.is_file() and not path.is_symlink():
-                yield path
-
-
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -280,12 +274,3 @@ def _hash(path: Path) -> str:
 
 def _holds_one(path: Path, contents: set[bytes]) -> bool:
     return path.stat().st_size in {len(one) for one in contents} and path.read_bytes() in contents
-
-
-def _holds_any(path: Path, words: Iterable[bytes]) -> bool:
-    """Says whether a file holds one of some words; it is mapped, not read into memory."""
-    size_bytes = path.stat().st_size
-    if not 0 < size_bytes <= SEARCHED_BYTES:
-        return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(word) >= 0 for word in words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -139,7 +140,7 @@ def _choice(
     timing: Timing,
     before: Preparation,
 ) -> ClonesChoice:
-    from darkroom.operations.side_by_side import decide, refused_early
+    from darkroom.operations.side_by_side import decide, refused_early, time_together
 
     if not pending:
         return ClonesChoice(processes=1, why="All are finished already.")
@@ -147,7 +148,14 @@ def _choice(
     if early is None and asked == "auto" and before.rendering_s:
         why = "The dataset is not rendered yet; whether side by side is faster is measured when it is."
         return ClonesChoice(processes=1, why=why)
-    return early or decide(workspace, pending, asked, timing)
+    choice = early or decide(workspace, pending, asked, timing)
+    if choice.processes == 1 or choice.together_ms is not None or before.rendering_s:
+        return choice
+    together_s = time_together(workspace, pending[0], choice.processes, choice.threads, timing.choice)
+    if together_s is None:
+        return choice
+    alone_s = statistics.median(timing.batches_s)
+    return choice.model_copy(update={"alone_ms": alone_s * 1e3, "together_ms": together_s * 1e3})
 
 
 def _report(
@@ -160,15 +168,13 @@ def _report(
     from darkroom.operations.run_costs import spoken_plan
 
     rounds = math.ceil(len(pending) / clones.processes)
-    slower = clones.together_ms / clones.alone_ms if clones.together_ms and clones.alone_ms else 1.0
-    slower = slower if clones.processes > 1 else 1.0
-    seconds = [timing.training_s(), *map(timing.training_s, timing.batches_s)]
+    slower, how = _side_by_side(clones)
+    seconds = [slower * one for one in (timing.training_s(), *map(timing.training_s, timing.batches_s))]
     prepare = before.rendering_s + before.features_s if pending else 0.0
     run_bytes = sum(timing.disk_bytes.values()) + timing.weights_bytes
     disk = len(pending) * run_bytes + (before.disk_bytes if pending else 0)
     batches = f"{len(timing.batches_s)} timed batches"
     whole = f"{timing.epochs} epochs"
-    how = f"{clones.processes} at a time" if clones.processes > 1 else "one after the other"
     return EstimateReport(
         dataset=wanted[0].version.ref,
         network=wanted[0].recipe.network,
@@ -185,9 +191,7 @@ def _report(
             f"{batches}, {timing.batches:,} in an epoch; {timing.val_count:,} validation pictures",
         ),
         training_s=_amount(seconds, f"{whole}; starting and saving not counted"),
-        all_s=_amount(
-            [prepare + rounds * slower * one for one in seconds], f"{how}, with what comes before"
-        ),
+        all_s=_amount([prepare + rounds * one for one in seconds], f"{how}, with what comes before"),
         memory_bytes=_amount(
             [clones.processes * timing.memory_bytes], "this process while timing, and all pictures loaded"
         ),
@@ -201,6 +205,16 @@ def _report(
         processes=clones.processes,
         decided=spoken_plan(Plan(clones=clones, precision=timing.choice)),
     )
+
+
+def _side_by_side(clones: ClonesChoice) -> tuple[float, str]:
+    """Returns how much longer a batch takes beside the other clones, and how they are trained, in words."""
+    if clones.processes == 1:
+        return 1.0, "one after the other"
+    how = f"{clones.processes} at a time"
+    if clones.together_ms is None or clones.alone_ms is None:
+        return 1.0, f"{how}, as if none slowed another"
+    return clones.together_ms / clones.alone_ms, how
 
 
 def _amount(values: Sequence[float], basis: str) -> Amount:

@@ -9,7 +9,8 @@ from darkroom.errors import InvalidConfig
 from darkroom.operation import Produced, RunRef, operation
 from darkroom.operations.findings import spoken_findings
 from darkroom.operations.gates import check_names, hold_quality, quality_content, same_recipe
-from darkroom.operations.judged import count_looks, evaluated
+from darkroom.operations.handed_over import handed_over_run, spoken_taken_back, take_back
+from darkroom.operations.judged import count_looks, judged
 from darkroom.operations.operating_points import point_content
 from darkroom.operations.papers import Papers
 from darkroom.operations.run_weights import LIBRARIES
@@ -40,6 +41,8 @@ class EvaluateReport(Result):
     """How the runs stand to people, at their operating points, and on parts of the pictures, in words."""
     missing: tuple[str, ...] = ()
     """Which documents were not written, and why."""
+    taken_back: tuple[str, ...] = ()
+    """What had been handed over of these runs and was removed, as a limit is missed."""
     path: Produced
     """The page."""
     docx: Produced = ""
@@ -60,6 +63,9 @@ class EvaluateReport(Result):
         yield self.looks
         yield from self.said
         yield from shown_gates(self.gates)
+        yield from self._whose()
+        if self.taken_back:
+            yield spoken_taken_back(self.taken_back)
         yield f"Page: {self.path}"
         yield from Papers(self.docx, self.pdf, self.missing).words
 
@@ -73,6 +79,17 @@ class EvaluateReport(Result):
         yield from self.said
         yield from gate_notes(self.gates)
         yield from self.missing
+        yield from self._whose()
+        if self.taken_back:
+            yield spoken_taken_back(self.taken_back)
+
+    def _whose(self) -> Iterator[str]:
+        """Yields whose figures the verdicts rest on, where that is no single run."""
+        if any(gate.subject not in self.runs for gate in self.gates if gate.value is not None):
+            yield (
+                f"These verdicts are on the mean of {', '.join(self.runs)}. `darkroom brief check` shows "
+                "the one run that the bundle is made of, so its figures are others."
+            )
 
 
 def _shown(workspace: Workspace, *, runs: tuple[str, ...] = (), **_: Any) -> Mapping[str, str]:
@@ -114,6 +131,9 @@ class CompareReport(Result):
 def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "test") -> EvaluateReport:
     """Say how good runs are on pictures that they have not seen, with intervals.
 
+    Answers that are kept are judged anew and not asked for again, while weights and libraries are the same:
+    that is no look at the pictures.
+
     The limits on quality in [brief.limits] are held against the val pictures, whatever split is asked
     about, so that nothing is tuned on test. A missed one ends with exit code 7 after everything is written.
 
@@ -121,18 +141,19 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
         runs: the runs; several clones are shown with their spread.
         split: the pictures to ask about.
     """
-    from darkroom.evaluation import load_predictions, summarise
+    from darkroom.evaluation import summarise
     from darkroom.operations.deliverables import deliver_evaluation
 
     if not runs:
         raise InvalidConfig("evaluate.no-runs", "model.evaluate needs at least one run. Received: none.")
     for name in runs:  # before anything is looked at
         check_names(workspace, workspace.catalogue.runs.get(name).dataset)
-    evaluations = [evaluated(workspace, name, split) for name in runs]
-    predictions = [load_predictions(workspace.runs_folder / name, split) for name in runs]
-    clones = summarise(evaluations, predictions)
+    found = [judged(workspace, name, split) for name in runs]
+    evaluations = [one.evaluation for one in found]
+    clones = summarise(evaluations, [one.predictions for one in found])
     gates = hold_quality(workspace, runs)
     dataset = workspace.catalogue.runs.get(runs[0]).dataset
+    bad = missed_gates(gates) and handed_over_run(workspace) in runs
     looks = f"{split} of {dataset} was looked at {count_looks(workspace, dataset, split).words}."
     path, papers = deliver_evaluation(workspace, evaluations, clones, gates=gates, looks=looks)
     human = workspace.project.brief.human_baseline
@@ -145,6 +166,7 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
         gates=gates,
         looks=looks,
         said=tuple(line for one in evaluations for line in spoken_findings(one, human)),
+        taken_back=take_back(workspace) if bad else (),
         missing=papers.missing,
         path=path,
         docx=papers.docx,
@@ -162,11 +184,8 @@ def compare(workspace: Workspace, *, first: RunRef, second: RunRef, split: Split
         split: the pictures to ask about.
     """
     from darkroom.evaluation import compare as compared
-    from darkroom.evaluation import load_predictions
 
-    for name in (first, second):
-        evaluated(workspace, name, split)
-    found = compared(*(load_predictions(workspace.runs_folder / name, split) for name in (first, second)))
+    found = compared(*(judged(workspace, name, split).predictions for name in (first, second)))
     low, high = found.difference.low, found.difference.high
     return CompareReport(
         first=first,

@@ -9,6 +9,7 @@ from darkroom.bundle.inspection import BundleInspection
 from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
 from darkroom.operations.brief_limits import card_words
 from darkroom.operations.gates import verdict_content
+from darkroom.operations.handed_over import spoken_taken_back
 from darkroom.operations.operating_points import point_content
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.sketch_content import sketch_content
@@ -63,6 +64,8 @@ class VerifyReport(Result):
     """Every limit of the brief with its verdict."""
     path: Produced = ""
     """Where the bundle was handed over."""
+    taken_back: tuple[str, ...] = ()
+    """What had been handed over before and was removed, as a limit is missed."""
     page: Produced = ""
 
     @property
@@ -86,6 +89,8 @@ class VerifyReport(Result):
             yield f"Bundle: {self.path}"
         else:
             yield "The bundle is not handed over: a limit is missed."
+            if self.taken_back:
+                yield spoken_taken_back(self.taken_back)
 
 
 def _read_by_convert(workspace: Workspace, *, run: str, **_: Any) -> Mapping[str, str]:

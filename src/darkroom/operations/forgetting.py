@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from darkroom.operation import operation
+from darkroom.operation import PictureName, operation
 from darkroom.records import Result, Table, Tombstone, now
 from darkroom.workspace import Workspace
 
@@ -82,7 +82,7 @@ class ForgottenReport(Result):
 def forget(
     workspace: Workspace,
     *,
-    images: tuple[str, ...],
+    images: tuple[PictureName, ...],
     files: Literal["keep", "delete"] = "keep",
     reason: str = "",
     by: str = "",
@@ -90,7 +90,7 @@ def forget(
     """Erase pictures everywhere: bytes, labels, thumbnails, tensors, pages. It cannot be undone.
 
     A tombstone without content stays, so that the picture is not taken in again. What held it is marked.
-    Killed in the middle, the same command finishes.
+    Killed in the middle, the command that `image forgotten` names finishes it.
 
     Args:
         images: pictures by id, by the beginning of an id, or by file.
@@ -107,7 +107,7 @@ def forget(
     with hold_project(workspace):
         wanted = images_named(workspace, images)
         holders = find_holders(workspace, wanted)
-        refuse_busy(workspace, holders)
+        refuse_busy(workspace, wanted, holders)
         moment, who = now(), by or _user()
         catalogue.begin(
             (Tombstone(image_id=one, at=moment, by=who, reason=reason) for one in wanted), holders.marks

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom import atomic
 from darkroom.operations.judged import judged, kept
-from darkroom.operations.kept import kept_toml
+from darkroom.operations.kept import kept_json, kept_toml
 from darkroom.records import BundleManifest, Gate, Split, content_id, now
 from darkroom.workspace import Workspace
 
@@ -134,11 +134,21 @@ def bundle_gates(
     return (*quality, *files, *bundle_gate(sum(file.size_bytes for file in manifest.files), limits))
 
 
-def same_recipe(workspace: Workspace, runs: Iterable[str]) -> bool:
-    """Returns whether runs are clones: of one recipe, unlike by their seed alone."""
-    configs = [kept_toml(workspace.runs_folder / run / "config.toml") for run in runs]
-    recipes = [config.get("recipe") for config in configs]
-    return all(recipe == recipes[0] for recipe in recipes)
+def same_recipe(workspace: Workspace, runs: Sequence[str]) -> bool:
+    """Returns whether runs are clones: of one recipe, dataset and beginning, unlike by their seed alone."""
+    return len(runs) < 2 or len({_all_but_seed(workspace, run) for run in runs}) == 1
+
+
+def _all_but_seed(workspace: Workspace, run: str) -> str:
+    """Returns the content of what decides a run, beside its seed."""
+    folder = workspace.runs_folder / run
+    config, card = kept_toml(folder / "config.toml"), kept_json(folder / "model-card.json")
+    found = {
+        "recipe": config.get("recipe"),
+        "dataset": config.get("dataset_id"),
+        "began": card.get("weights"),
+    }
+    return content_id(found)
 
 
 def _count(workspace: Workspace, run: str, split: Split) -> int:

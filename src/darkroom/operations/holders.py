@@ -9,10 +9,11 @@ from typing import NamedTuple
 from darkroom import atomic
 from darkroom.errors import DarkroomError, Locked
 from darkroom.operations.holding import runs_at_work
+from darkroom.operations.looking_through import files_below, folders_in, holds_any
 from darkroom.records import DatasetVersion, Image, Location, Mark, Run, content_id
 from darkroom.workspace import Workspace
 
-__all__ = ["Holders", "find_holders", "refuse_busy", "renderings_of", "tensors_of"]
+__all__ = ["Holders", "features_of", "find_holders", "refuse_busy", "renderings_of", "tensors_of"]
 
 
 class Holders(NamedTuple):
@@ -65,8 +66,8 @@ def find_holders(workspace: Workspace, image_ids: Iterable[str]) -> Holders:
     )
 
 
-def refuse_busy(workspace: Workspace, holders: Holders) -> None:
-    """Refuses while a process trains on the pictures or reads a rendering of them.
+def refuse_busy(workspace: Workspace, image_ids: Iterable[str], holders: Holders) -> None:
+    """Refuses while a process trains on the pictures, or reads a rendering or features of them.
 
     Raises:
         Locked: somebody does.
@@ -88,6 +89,14 @@ def refuse_busy(workspace: Workspace, holders: Holders) -> None:
                 do="Wait until it ends, then run the same command again.",
                 folder=folder,
             )
+    for file in features_of(workspace, image_ids):
+        if atomic.is_held(file.parent):
+            raise Locked(
+                "image.features-in-use",
+                "Another process reads the features {folder}, and those of the picture are among them.",
+                do="Wait until it ends, then run the same command again.",
+                folder=file.parent,
+            )
 
 
 def renderings_of(workspace: Workspace, holders: Holders) -> Iterator[Path]:
@@ -98,6 +107,13 @@ def renderings_of(workspace: Workspace, holders: Holders) -> Iterator[Path]:
             for folder in workspace.renderings.glob(f"{version.content[:16]}-*")
             if folder.is_dir() and not folder.is_symlink()
         )
+
+
+def features_of(workspace: Workspace, image_ids: Iterable[str]) -> Iterator[Path]:
+    """Gives the files of features that hold those of the pictures."""
+    words = [image_id.encode() for image_id in image_ids]
+    for folder in folders_in(workspace.features_folder):
+        yield from (file for file in files_below(folder) if holds_any(file, words))
 
 
 def tensors_of(workspace: Workspace, holders: Holders) -> set[bytes]:

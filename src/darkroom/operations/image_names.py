@@ -72,11 +72,19 @@ def _named(workspace: Workspace, name: str) -> str:
         raise NotFound(
             "image.unknown-name",
             "No picture {name!r} in this project.",
-            do="Name it by its id, the beginning of its id (8 digits or more), or its file. The ids stand "
-            "in deliverables/03-raw/*/pictures.csv",
+            do="{begun}Name it by its id, the beginning of its id (8 digits or more), or its file. The ids "
+            "stand in deliverables/03-raw/*/pictures.csv",
             name=name,
+            begun=_begun(workspace),
         )
     return by_file
+
+
+def _begun(workspace: Workspace) -> str:
+    """Returns how to finish what was broken off: a picture whose rows are gone has no file any more."""
+    left = [one.image_id[:12] for one in workspace.catalogue.forgotten.list() if not one.finished]
+    names = " ".join(left[:SHOWN])
+    return f"A forgetting was broken off; finish it: darkroom image forget {names}. " if left else ""
 
 
 def _beginning_with(workspace: Workspace, start: str) -> list[str]:

@@ -35,7 +35,7 @@ class Looks(Fact):
 
 
 def evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
-    """Asks a run about a split and judges the answers; what was kept before is replaced.
+    """Asks a run about a split, which is a look, and judges the answers; what was kept is replaced.
 
     Raises:
         NotFound: there is no such run, or its weights are gone.
@@ -83,15 +83,19 @@ def kept(workspace: Workspace, name: str, split: Split) -> Judged | None:
 
 
 def judged(workspace: Workspace, name: str, split: Split) -> Judged:
-    """Returns what is kept of a run on a split, and asks the run where nothing is.
+    """Returns what is kept of a run on a split; asks the run where that is not what it would answer today.
+
+    Other weights, other versions of libraries or fewer pictures make the answers others; a limit or a word
+    of the brief does not, so holding another limit against what is kept is no look.
 
     Raises:
         NotFound: as `evaluated`.
     """
-    from darkroom.evaluation import Judged, load_predictions
+    from darkroom.evaluation import Judged, is_of_today, load_predictions
 
+    refuse_lost_run(workspace, workspace.catalogue.runs.get(name))
     found = kept(workspace, name, split)
-    if found is not None:
+    if found is not None and is_of_today(workspace.runs_folder / name, found.evaluation):
         return found
     evaluation = evaluated(workspace, name, split)
     predictions = load_predictions(workspace.runs_folder / name, split)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import AwareDatetime
 
 from darkroom.errors import Conflict, Invalid, InvalidLabel, NotFound
-from darkroom.operation import operation
+from darkroom.operation import PictureName, operation
 from darkroom.operations.class_names import refuse_unknown_class
 from darkroom.operations.image_names import images_named
 from darkroom.records import (
@@ -46,7 +46,7 @@ class LabelReport(Result):
     event: str
     """Id of the event in the log."""
     sequence: int
-    """Its place in the log; give it as `base` with the next answer about this picture."""
+    """Place in the log of what holds now, 0 for nothing; give it as `base` with the next answer."""
     said: str
     """What the event says, in words."""
     holds: str
@@ -111,7 +111,7 @@ class LogReport(Result):
 def add(
     workspace: Workspace,
     *,
-    image: str,
+    image: PictureName,
     label: str | None = None,
     state: StateWord | None = None,
     rule: str | None = None,
@@ -147,7 +147,7 @@ def add(
 def undo(
     workspace: Workspace,
     *,
-    image: str,
+    image: PictureName,
     event: str | None = None,
     slot: Slot = "class",
     by: str = "",
@@ -165,29 +165,30 @@ def undo(
         key: made by the caller; the same key is written once, however often it is sent.
     """
     image_id, base = _picture(workspace, image), None
-    history = workspace.catalogue.annotations.history(image_id)
-    sent_before = [one for one in history if key and one.key == key and isinstance(one.value, Undo)]
-    if sent_before and event is None:
-        event = sent_before[0].value.event if isinstance(sent_before[0].value, Undo) else None
+    current = _current(workspace, image_id, slot)
+    history = workspace.catalogue.annotations.history(image_id)  # after what holds, so that it is in there
+    if event is None and key:
+        sent_before = (one.value for one in history if one.key == key)
+        event = next((value.event for value in sent_before if isinstance(value, Undo)), None)
     if event is None:
-        current = _current(workspace, image_id, slot)
-        if current is None:
-            raise NotFound(
-                "label.nothing-to-undo",
-                "Nothing holds for picture {image} in {slot}; there is nothing to take back.",
-                do="See: darkroom label log {image}",
-                image=image_id[:12],
-                slot=slot,
-            )
-        # Whoever answers between these two steps must not be undone unseen.
-        event, base = next(one.id for one in history if one.sequence == current.sequence), current.sequence
+        held = None if current is None else current.sequence
+        event = next((one.id for one in history if one.sequence == held), None)
+        base = held  # whoever answers from here on must not be undone unseen
+    if event is None:
+        raise NotFound(
+            "label.nothing-to-undo",
+            "Nothing holds for picture {image} in {slot}; there is nothing to take back.",
+            do="See: darkroom label log {image}",
+            image=image_id[:12],
+            slot=slot,
+        )
     return _append(
         workspace, image_id, slot, Undo(event=event), Author(kind=kind, name=_name(by)), key, base
     )
 
 
 @operation("label.log", stage=4, positional=("image",))
-def log(workspace: Workspace, *, image: str) -> LogReport:
+def log(workspace: Workspace, *, image: PictureName) -> LogReport:
     """Show everything that was said about one picture, the oldest first.
 
     Args:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from darkroom import atomic
-from darkroom.operations.holding import is_locked, runs_at_work
+from darkroom.locks import is_held
+from darkroom.operations.holding import runs_at_work
 from darkroom.records import Run
 from darkroom.workspace import Workspace
 
@@ -60,15 +61,15 @@ def find_leftovers(workspace: Workspace, *, jobs_older_than_days: int = 30) -> I
 def size_of(path: Path) -> int:
     """Returns the bytes of a file or of all files below a folder; no link is followed."""
     if path.is_symlink() or not path.is_dir():
-        return path.lstat().st_size
-    total = 0
-    for parent, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.lstat(f"{parent}/{name}").st_size
-            except FileNotFoundError:
-                continue
-    return total
+        return _size(path)
+    return sum(_size(f"{parent}/{name}") for parent, _, names in os.walk(path) for name in names)
+
+
+def _size(path: Path | str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:  # it went while we looked
+        return 0
 
 
 def _renderings(workspace: Workspace) -> Iterator[Leftover]:
@@ -206,7 +207,7 @@ def _jobs(workspace: Workspace, older_than_s: float) -> Iterator[Leftover]:
     states = {job.id: job.state for job in workspace.catalogue.jobs.list(limit=None)}
     for folder in _folders(workspace.jobs_folder):
         ended = states.get(folder.name) in ("finished", "failed", "cancelled", None)
-        if ended and _age_s(folder) > older_than_s and not is_locked(folder / "process.lock"):
+        if ended and _age_s(folder) > older_than_s and not is_held(folder / "process.lock"):
             yield Leftover(folder, "unneeded", "output of a job that ended long ago")
 
 

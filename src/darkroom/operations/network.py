@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,13 @@ class NetworksReport(Result):
     """Name, input, parameters, operations, licence, what it is good for."""
 
     def display(self) -> Iterator[str | Table]:
-        """Yields the table."""
-        yield Table(("network", "input", "parameters", "flops", "licence", "good for"), self.rows)
+        """Yields the table, short enough that its last column can be read, and the licences."""
+        rows = tuple(
+            (name, f"{side.partition('×')[0]} px", _short(parameters), _short(flops), summary)
+            for name, side, parameters, flops, _, summary in self.rows
+        )
+        yield Table(("network", "input", "parameters", "flops", "good for"), rows)
+        yield f"Licences: {_by_licence(self.rows)}. Exact numbers: darkroom model networks --json"
 
 
 class DescribeReport(Result):
@@ -75,7 +81,27 @@ class WeightsReport(Result):
             yield f"Cannot be used: {path}. {why}"
         if not self.rows:
             yield "No usable weights yet. How to get some: docs/guide/networks-and-weights.md"
-        yield f"Looked in {', '.join(self.places)}; DARKROOM_WEIGHTS adds places."
+        if self.places:
+            yield f"Looked in {', '.join(self.places)}; DARKROOM_WEIGHTS adds places."
+        else:
+            yield "Nowhere to look: there is no project here, and DARKROOM_WEIGHTS names no place."
+
+
+def _by_licence(rows: tuple[tuple[str, ...], ...]) -> str:
+    """Returns the licences in words: the commonest, then each other one with its networks."""
+    common, *others = (licence for licence, _ in Counter(row[4] for row in rows).most_common())
+    named = (f"{other} for {', '.join(row[0] for row in rows if row[4] == other)}" for other in others)
+    return "; ".join((common, *named))
+
+
+def _short(number: str) -> str:
+    """Returns a whole number with three digits that count: "61.7 k", "3.50 M", "30.9 G"."""
+    value = int(number.replace(",", ""))
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= size:
+            digits = max(0, 3 - len(str(value // size)))
+            return f"{value / size:.{digits}f} {unit}"
+    return str(value)
 
 
 def _blocks(layers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
@@ -91,12 +117,15 @@ def _blocks(layers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-@operation("model.weights")
+@operation("model.weights", anywhere=True)
 def weights(workspace: Workspace) -> WeightsReport:
-    """List the pretrained weights in the project's folder weights/ and the places of DARKROOM_WEIGHTS."""
+    """List the pretrained weights in the project's folder weights/ and the places of DARKROOM_WEIGHTS.
+
+    Without a project the places of DARKROOM_WEIGHTS alone are looked in.
+    """
     from darkroom.networks.weights import survey_weights, weights_places
 
-    places = weights_places(workspace.settings, workspace.root)
+    places = weights_places(workspace.settings, workspace.root if workspace.is_project else None)
     found = survey_weights(places)
     return WeightsReport(
         places=tuple(str(place) + ("" if place.exists() else " (not there)") for place in places),
@@ -113,9 +142,9 @@ def _weights_row(facts: WeightsFacts) -> tuple[str, ...]:
     return (facts.name, facts.network, f"{facts.input_px} px", mean, std, facts.licence, facts.source)
 
 
-@operation("model.networks")
+@operation("model.networks", anywhere=True)
 def networks(workspace: Workspace) -> NetworksReport:
-    """List the networks that can be trained, with their facts."""
+    """List the networks that can be trained, with their facts; works without a project too."""
     from darkroom.networks import NETWORKS
 
     return NetworksReport(

@@ -173,14 +173,15 @@ def _features(
     from darkroom.training.last_layer import embedders, feature_network
 
     version, device = wanted.version, choose_device(recipe.device)
+    train = pictures.split("train")
     with reproducible(device, recipe.threads or default_threads()):
         network, normalisation = feature_network(
-            recipe, version.contract, len(version.classes), wanted.start
+            recipe, version.contract, len(version.classes), wanted.start, train
         )
         plain, *changed = embedders(
             network.to(device), recipe, version.contract, normalisation, wanted.start
         )
-        store, train = project_store(workspace, recipe.network), pictures.split("train")
+        store = project_store(workspace, recipe.network)
         ids = {name: _image_ids(workspace, version, name, rendering) for name in ("train", "val")}
         missing = store.missing(ids["val"], plain)
         missing += sum(store.missing(ids["train"], embedder) for embedder in (plain, *changed))

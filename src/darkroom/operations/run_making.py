@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from darkroom import atomic
 from darkroom.errors import Cancelled, InvalidConfig, Locked
+from darkroom.locks import hold
 from darkroom.networks.start import NetworkStart
-from darkroom.networks.table import CODE_FILE
+from darkroom.networks.table import CODE_FILE, library_of
 from darkroom.operation import library_versions
 from darkroom.operations.run_weights import LIBRARIES, is_whole
 from darkroom.operations.starting import check_network, check_start, earlier_run, start_of
@@ -164,24 +163,18 @@ def _set_leftover_aside(folder: Path) -> None:
         number += 1
 
 
-@contextmanager
-def _held(workspace: Workspace, run: Run) -> Iterator[None]:
+def _held(workspace: Workspace, run: Run) -> AbstractContextManager[None]:
     """Keeps a second process out of the run's folder; the lock goes with the process."""
-    workspace.runs_folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(workspace.runs_folder / f"{run.id}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise Locked(
-            "run.in-training",
-            "Run {run} is being trained by another process.",
-            do="Wait until it ends. See: darkroom model list",
-            run=run.id,
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return hold(workspace.runs_folder / f"{run.id}.lock", lambda: _in_training(run))
+
+
+def _in_training(run: Run) -> Locked:
+    return Locked(
+        "run.in-training",
+        "Run {run} is being trained by another process.",
+        do="Wait until it ends. See: darkroom model list",
+        run=run.id,
+    )
 
 
 def _begin(workspace: Workspace, run: Run) -> None:
@@ -233,7 +226,7 @@ def _key(version: DatasetVersion, recipe: Recipe, seed: int, start: NetworkStart
         "weights": start.weights.content if start.weights else "",
         "code": start.code_sha256,
         "seed": seed,
-        "libraries": library_versions(LIBRARIES),
+        "libraries": library_versions((*LIBRARIES, *library_of(recipe.network))),
     }
     return content_id(decisive)
 

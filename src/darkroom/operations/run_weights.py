@@ -9,7 +9,7 @@ from darkroom.workspace import Workspace
 __all__ = ["LIBRARIES", "is_whole", "refuse_lost_run"]
 
 LIBRARIES = ("numpy", "pillow", "torch")
-"""Packages whose versions can change what a training gives."""
+"""Packages whose versions can change what a training gives, beside the one whose code the network is."""
 
 
 def is_whole(workspace: Workspace, run: Run) -> bool:

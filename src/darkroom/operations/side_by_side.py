@@ -32,6 +32,7 @@ __all__ = [
     "rendered_timing",
     "time_one",
     "time_together",
+    "worth_measuring",
 ]
 
 FASTER = 1.2
@@ -95,7 +96,7 @@ def refused_early(
     if asked == "no":
         why = "As asked."
     elif len(pending) == 1:
-        why = "There is one to train."
+        why = "There was one to train when this was decided."
     elif device != "cpu":
         why = f"They would share the one {device} device."
     elif most < 2:
@@ -124,12 +125,21 @@ def decide(
     processes = min(processes, in_memory)
     if asked == "yes":
         return ClonesChoice(processes=processes, threads=threads, why="As asked.")
-    if len(pending) * timing.training_s() < WORTH_MEASURING_S:
+    if not worth_measuring(len(pending), timing):
         return ClonesChoice(
             processes=1, why=f"All take less than {WORTH_MEASURING_S:.0f} s one after the other."
         )
     together_s = time_together(workspace, pending[0], processes, threads, timing.choice)
     return _compared(len(pending), processes, threads, statistics.median(timing.batches_s), together_s)
+
+
+def worth_measuring(clones: int, timing: Timing) -> bool:
+    """Says whether clones one after the other may take so long that a measurement pays.
+
+    The slowest of the timed batches counts: on a busy machine the next ones may all be like it, and a
+    measurement too many costs seconds where a series taken for short can cost minutes.
+    """
+    return clones * timing.training_s(max(timing.batches_s)) >= WORTH_MEASURING_S
 
 
 def rendered_timing(

@@ -8,8 +8,9 @@ from pathlib import Path
 from darkroom.errors import InvalidConfig, NotFound, Unsupported
 from darkroom.networks import check_input, find
 from darkroom.networks.start import NetworkStart
-from darkroom.networks.table import CUSTOM
+from darkroom.networks.table import CUSTOM, library_of
 from darkroom.networks.weights import find_weights, weights_places
+from darkroom.operation import library_versions
 from darkroom.records import Contract, DatasetVersion
 from darkroom.settings import memory_bytes
 from darkroom.training import CardFacts, Recipe
@@ -159,9 +160,12 @@ def check_start(start: NetworkStart, recipe: Recipe, version: DatasetVersion) ->
 def starting_inputs(
     workspace: Workspace, network: str, network_file: Path | None, weights: str
 ) -> Mapping[str, str]:
-    """Returns the content of weights and of the user's file, as name → content id; see `start_of`."""
+    """Returns the content of weights and of the user's file, and the version of the package whose code the
+    network is, as name → content id; see `start_of`.
+    """
     start = start_of(workspace, network, network_file, weights)
     found = {f"weights {weights}": start.weights.content} if start.weights else {}
+    found |= library_versions(library_of(network))
     return found | ({"network file": start.code_sha256} if start.code else {})
 
 

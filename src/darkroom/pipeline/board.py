@@ -1,16 +1,18 @@
-"""The ten stages of an image model's life as a board: what is done, stale, missing or not built."""
+"""The ten stages of an image model's life as a board: what is done, missed, stale, missing or not built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal
 
-from darkroom.errors import DarkroomError
-from darkroom.operation import operations
+from darkroom.errors import DarkroomError, NotFound
+from darkroom.locks import is_held
+from darkroom.operation import find_operation
 from darkroom.operations.forgotten import spoken_marks
 from darkroom.operations.judged import count_looks
-from darkroom.pipeline.lock import is_locked
-from darkroom.pipeline.plan import plan_stage
+from darkroom.pipeline.agreement import disagreements
+from darkroom.pipeline.missed import MissedStage, last_missed
+from darkroom.pipeline.plan import StagePlan, plan_stage
 from darkroom.pipeline.references import StageResults, produced_paths
 from darkroom.records import Fact, MarkKind, Result, StageEntry, Table
 from darkroom.workspace import Workspace
@@ -34,9 +36,13 @@ LIFE_CYCLE = (
 HOLDING: tuple[MarkKind, ...] = ("dataset", "run", "bundle")
 """What can have held a picture that was forgotten."""
 
+BUILT = frozenset({1, 3, 4, 5, 6, 7, 8, 9})
+"""Stages that some operation does. Asking the operations themselves would load every module of them, which
+takes longer than all the rest of a board; a test holds this against them."""
+
 TRYING = LIFE_CYCLE.index("tune and try") + 1
 
-RowState = Literal["done", "stale", "missing", "not built"]
+RowState = Literal["done", "missed", "stale", "missing", "not built"]
 
 
 class BoardRow(Fact):
@@ -45,7 +51,7 @@ class BoardRow(Fact):
     number: int
     title: str
     state: RowState
-    """not built: this version of Darkroom has nothing for it yet."""
+    """missed: it ran, and a limit does not hold; not built: this version has nothing for it yet."""
     why: str = ""
     """Why it is not done, or what to do."""
     owner: str = ""
@@ -75,8 +81,10 @@ class Board(Result):
     """Which datasets, runs and bundles held a picture that was forgotten since, in words."""
     looks: tuple[str, ...] = ()
     """How often the test pictures of each dataset version were looked at, over all runs."""
+    missed: tuple[str, ...] = ()
+    """Which limit the last `darkroom run` missed, and what was taken back for it."""
     problems: tuple[str, ...] = ()
-    """What is wrong with entries of darkroom.toml that belong to none of the ten stages."""
+    """What is wrong with stages of darkroom.toml that are none of the ten, and where two disagree."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the board."""
@@ -93,6 +101,7 @@ class Board(Result):
             tuple(columns[place] for place in filled),
             tuple(tuple(row[place] for place in filled) for row in rows),
         )
+        yield from self.missed
         yield from self.looks
         yield from self.problems
         yield from self.forgotten
@@ -100,7 +109,8 @@ class Board(Result):
 
 def read_board(workspace: Workspace) -> Board:
     """Reads the state of all ten stages; runs nothing."""
-    states = _stage_states(workspace)
+    missed = last_missed(workspace)
+    states = _stage_states(workspace, missed)
     catalogue = workspace.catalogue
     return Board(
         project=workspace.project.project.name,
@@ -108,9 +118,10 @@ def read_board(workspace: Workspace) -> Board:
         labelled=catalogue.annotations.counts("class").answered,
         rows=tuple(_row(workspace, number, title, states) for number, title in enumerate(LIFE_CYCLE, 1)),
         at_work=_at_work(workspace),
+        missed=_missed(missed, states),
         looks=tuple(_looks(workspace)),
         forgotten=tuple(line for kind in HOLDING for line in spoken_marks(workspace, kind)),
-        problems=tuple(f"{seen.name}: {seen.why}" for seen in states if seen.number is None and seen.wrong),
+        problems=(*_problems(states), *disagreements(workspace.project.stage)),
     )
 
 
@@ -122,15 +133,29 @@ def _looks(workspace: Workspace) -> Iterator[str]:
             yield f"test of {dataset} was looked at {looks.words}."
 
 
+def _problems(states: list[_Seen]) -> Iterator[str]:
+    return (f"{seen.name}: {seen.why}" for seen in states if seen.number is None and seen.wrong)
+
+
+def _missed(missed: MissedStage | None, states: list[_Seen]) -> tuple[str, ...]:
+    """Returns the last miss in words, while the stage that missed is not up to date again."""
+    if missed is None:
+        return ()
+    states_now = {seen.name: seen.state for seen in states}
+    if states_now.get(missed.stage, "done") == "done":
+        return ()
+    return missed.lines(stands=states_now[missed.stage] == "missed")
+
+
 def _at_work(workspace: Workspace) -> str:
     """Returns what another process is doing to this project, in words."""
-    if not is_locked(workspace):
+    if not is_held(workspace.run_lock):
         return ""
     for run in reversed(workspace.catalogue.runs.list(state="running")):
         metrics = workspace.runs_folder / run.id / "metrics.jsonl"
         epochs = metrics.read_bytes().count(b"\n") if metrics.is_file() else 0
         return f"A `darkroom run` is at work: it trains {run.id}, {epochs} epochs are done."
-    return "A `darkroom run` is at work."
+    return "A `darkroom run`, or somebody who deletes, is at work."
 
 
 class _Seen(Fact):
@@ -145,50 +170,64 @@ class _Seen(Fact):
     """Whether the entry itself is wrong."""
 
 
-def _stage_states(workspace: Workspace) -> list[_Seen]:
+def _stage_states(workspace: Workspace, missed: MissedStage | None) -> list[_Seen]:
     given = StageResults()
     seen: list[_Seen] = []
     unfinished: set[str] = set()
     for entry in workspace.project.stage:
         if _waits(entry, unfinished):
-            operation = operations().get(entry.operation)
             last = workspace.catalogue.stages.last(entry.name)
             state: RowState = "stale" if last else "missing"
             seen.append(
                 _Seen(
                     name=entry.name,
-                    number=operation and operation.stage,
+                    number=_number(entry),
                     state=state,
                     why="waits for a stage before it",
                 )
             )
             unfinished.add(f"@{entry.name}")
             continue
-        found = _examine(workspace, entry, given)
+        found = _examine(workspace, entry, given, missed)
         seen.append(found)
         if found.state != "done":
             unfinished.add(f"@{entry.name}")
     return seen
 
 
-def _examine(workspace: Workspace, entry: StageEntry, given: StageResults) -> _Seen:
+def _number(entry: StageEntry) -> int | None:
+    """Returns which of the ten stages an entry of darkroom.toml belongs to, None where nobody knows."""
+    try:
+        return find_operation(entry.operation).stage
+    except NotFound:
+        return None
+
+
+def _examine(
+    workspace: Workspace, entry: StageEntry, given: StageResults, missed: MissedStage | None
+) -> _Seen:
     try:
         plan = plan_stage(workspace, entry, given)
     except DarkroomError as error:
-        known = operations().get(entry.operation)
-        number = known.stage if known else None
-        return _Seen(name=entry.name, number=number, state="stale", why=error.message, wrong=True)
+        return _Seen(name=entry.name, number=_number(entry), state="stale", why=error.message, wrong=True)
     results = list(plan.last.result["results"]) if plan.last else []
     if plan.state == "done":
         given.put(entry.name, plan.operation, results)
     paths = [path for result in results for path in produced_paths(plan.operation, result)]
+    state, why = _standing(plan, missed)
     return _Seen(
         name=entry.name,
         number=plan.operation.stage,
-        state=plan.state,
-        why="; ".join(plan.why[:2]),
+        state=state,
+        why=why,
         paths=tuple(path for path in paths if (workspace.root / path).exists()),
     )
+
+
+def _standing(plan: StagePlan, missed: MissedStage | None) -> tuple[RowState, str]:
+    if plan.state != "done" and missed is not None and missed.stands(plan):
+        return "missed", "a limit is missed"
+    return plan.state, "; ".join(plan.why[:2])
 
 
 def _waits(entry: StageEntry, unfinished: set[str]) -> bool:
@@ -225,7 +264,7 @@ def _sum_up(workspace: Workspace, number: int, mine: list[_Seen]) -> tuple[RowSt
         if workspace.project.brief.statement:
             return "done", ""
         return "missing", "say it under [brief] in darkroom.toml"
-    if not any(operation.stage == number for operation in operations().values()):
+    if number not in BUILT:
         return "not built", ""
     if not mine and number == TRYING:
         return (
@@ -235,7 +274,7 @@ def _sum_up(workspace: Workspace, number: int, mine: list[_Seen]) -> tuple[RowSt
         )
     if not mine:
         return "missing", "no stage of darkroom.toml does this"
-    for state in ("missing", "stale"):
+    for state in ("missed", "missing", "stale"):
         reasons = [f"{seen.name}: {seen.why}" for seen in mine if seen.state == state]
         if reasons:
             return state, "; ".join(reasons)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from darkroom.errors import Locked
+from darkroom.locks import hold, is_held
 from darkroom.records import RunningServer
 from darkroom.workspace import Workspace
 
@@ -18,25 +18,13 @@ PATIENCE_S = 2.0
 """How long a new server waits for the lock: others look at it for a moment to see whether it is held."""
 
 
-@contextmanager
-def own_writing(workspace: Workspace) -> Iterator[None]:
+def own_writing(workspace: Workspace) -> AbstractContextManager[None]:
     """Holds the project for a server; the lock goes with the process, however it ends.
 
     Raises:
         Locked: another server holds it.
     """
-    from filelock import FileLock, Timeout
-
-    workspace.hidden.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(_lock_file(workspace))
-    try:
-        lock.acquire(timeout=PATIENCE_S)
-    except Timeout:
-        raise _held(workspace) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return hold(_lock_file(workspace), lambda: _held(workspace), patience_s=PATIENCE_S)
 
 
 def running_server(workspace: Workspace) -> RunningServer | None:
@@ -48,10 +36,10 @@ def running_server(workspace: Workspace) -> RunningServer | None:
     try:
         text = server_file(workspace).read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        return None  # the usual case: one look at the disk, and filelock stays unread
+        return None  # the usual case: one look at the disk
     except PermissionError:
         raise _of_another_user(workspace) from None
-    if not _is_held(workspace):
+    if not is_held(_lock_file(workspace)):
         return None
     try:
         return RunningServer.model_validate_json(text)
@@ -62,20 +50,6 @@ def running_server(workspace: Workspace) -> RunningServer | None:
 def server_file(workspace: Workspace) -> Path:
     """Returns where a running server says how to reach it."""
     return workspace.hidden / "server.json"
-
-
-def _is_held(workspace: Workspace) -> bool:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(_lock_file(workspace))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:
-        return False
-    lock.release()
-    return False
 
 
 def _held(workspace: Workspace) -> Locked:

@@ -63,7 +63,8 @@ def plan_stage(workspace: Workspace, entry: StageEntry, given: StageResults) -> 
     resolved = resolve(operation, entry.request, given)
     where = f'{PROJECT_FILE}, stage "{entry.name}" ({operation.name})'
     as_written = tuple(
-        validated(operation.request, values, where=where) for _, values in swept(resolved, entry.sweep)
+        validated(operation.request, values, where=where, explained=operation.help_command)
+        for _, values in swept(resolved, entry.sweep)
     )
     requests = tuple(_rebased(request, workspace.root) for request in as_written)
     every = [

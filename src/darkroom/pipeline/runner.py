@@ -10,7 +10,10 @@ from darkroom import atomic
 from darkroom.errors import Cancelled, InvalidConfig, nearest
 from darkroom.operation import put
 from darkroom.operation.table import find_operation
-from darkroom.pipeline.lock import project_lock
+from darkroom.operations.handed_over import handed_over, spoken_taken_back, take_back
+from darkroom.operations.holding import hold_project
+from darkroom.pipeline.agreement import disagreements
+from darkroom.pipeline.missed import forget_missed, keep_missed
 from darkroom.pipeline.plan import StagePlan, plan_stage
 from darkroom.pipeline.references import StageResults
 from darkroom.records import Fact, Result, StageEntry, StageRecord, Table, now
@@ -85,9 +88,11 @@ def run_stages(
         Cancelled: a person stopped it; finished stages are kept.
     """
     entries = _chosen(workspace, again, until)
-    with project_lock(workspace):
+    with hold_project(workspace):
         _sweep(workspace)
-        return _run(workspace, entries, explain=explain, rehash=rehash, again=again)
+        report = _run(workspace, entries, explain=explain, rehash=rehash, again=again)
+    warned = tuple(disagreements(workspace.project.stage))
+    return report.model_copy(update={"summary": (*warned, *report.summary)})
 
 
 def _run(
@@ -110,20 +115,26 @@ def _run(
         if plan.state == "done" and entry.name not in again and not _forced(plan, rehash):
             assert plan.last is not None
             given.put(entry.name, plan.operation, list(plan.last.result["results"]))
+            if not explain:
+                forget_missed(workspace, entry.name)
             outcomes.append(_outcome(entry, "skipped", ()))
         elif explain:
             outcomes.append(_outcome(entry, "to do", plan.why or ("asked for",)))
         else:
+            before = handed_over(workspace)
             outcome, results = _perform(workspace, plan)
             outcomes.append(outcome)
             given.put(entry.name, plan.operation, [result.model_dump(mode="json") for result in results])
             notes += [note for result in results for note in result.notes()]
             missed = max(result.exit_code for result in results)
             if missed:
-                notes.append(_not_reached(entries, entry))
+                taken = _take_back(workspace, entry, before)
+                keep_missed(workspace, plan, results, taken)
+                notes += [_not_reached(entries, entry), spoken_taken_back(taken)]
                 return RunReport(
                     stages=tuple(outcomes), missed=missed, summary=tuple(filter(None, dict.fromkeys(notes)))
                 )
+            forget_missed(workspace, entry.name)
     return RunReport(stages=tuple(outcomes), summary=tuple(dict.fromkeys(notes)))
 
 
@@ -135,6 +146,13 @@ def _not_reached(entries: Sequence[StageEntry], missed: StageEntry) -> str:
     return (
         f"{missed.name} missed a limit, so these did not run: {', '.join(rest)}. See: darkroom brief check"
     )
+
+
+def _take_back(workspace: Workspace, missed: StageEntry, before: Sequence[str]) -> tuple[str, ...]:
+    """Takes back what the stages after a missed one handed over before; returns all that went."""
+    stages = workspace.project.stage
+    take_back(workspace, [entry.operation for entry in stages[stages.index(missed) + 1 :]])
+    return tuple(path for path in before if not (workspace.root / path).exists())
 
 
 def _perform(workspace: Workspace, plan: StagePlan) -> tuple[StageOutcome, list[Result]]:

@@ -33,7 +33,7 @@ def quickstart_report(workspace: Workspace, run: RunReport, *, shown: str) -> Qu
         clones=tuple(row[:4] for row in evaluated.rows) if evaluated else (),
         formats=verified.rows if verified else (),
         spread=evaluated.spread if evaluated else "not evaluated within the limits",
-        report=f"{shown}/deliverables/report.html",
+        report=f"{shown}/deliverables/report.html" if verified else "not written: a limit is missed",
         bundle=f"{shown}/{verified.path}" if verified else "not handed over: a limit is missed",
         folder=shown,
     )

@@ -191,7 +191,7 @@ def run(
 
 @operation("status")
 def status(workspace: Workspace) -> Board:
-    """Show the ten stages of the life cycle: done, stale, missing or not built."""
+    """Show the ten stages of the life cycle: done, missed, stale, missing or not built."""
     return read_board(workspace)
 
 

@@ -51,7 +51,7 @@ from darkroom.records.record import (
     plain,
 )
 from darkroom.records.refusal import explain, validated
-from darkroom.records.result import Result, Table
+from darkroom.records.result import Result, Table, result_of
 from darkroom.records.retention import Mark, MarkKind, Tombstone, names_file
 from darkroom.records.run import Interval, MetricPoint, Run, RunState, Spread, StageRecord
 from darkroom.records.running import RunningServer
@@ -136,6 +136,7 @@ __all__ = [
     "new_ulid",
     "now",
     "plain",
+    "result_of",
     "shown_gates",
     "validated",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from darkroom.records.numbers import number
 from darkroom.records.record import Fact
 from darkroom.records.result import Table
 from darkroom.records.run import Interval
@@ -108,7 +109,7 @@ class Gate(Fact):
             return f"{value:,.0f}"
         if self.unit == "ms":
             return f"{value:.3g} ms"
-        return f"{value:.2e}" if self.unit == "probability" else f"{round(value, 4):g}"
+        return number(value, 2) if self.unit == "probability" else f"{round(value, 4):g}"
 
 
 def missed_gates(gates: Iterable[Gate]) -> tuple[Gate, ...]:

@@ -18,13 +18,14 @@ LONGEST_SHOWN = 300
 """Letters of a refused value that a message repeats."""
 
 
-def validated(model: type[M], values: Any, *, where: str) -> M:
+def validated(model: type[M], values: Any, *, where: str, explained: str) -> M:
     """Validates values against a model.
 
     Args:
         model: the model that the values must fit.
         values: a mapping, as read from TOML, JSON or the shell.
         where: what is being read, for the message: "darkroom.toml", "model.train", …
+        explained: what explains the keys: a command or a page.
 
     Raises:
         InvalidConfig: a key is unknown, missing, or its value is not what was expected.
@@ -32,14 +33,19 @@ def validated(model: type[M], values: Any, *, where: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise explain(error, model=model, where=where) from None
+        raise explain(error, model=model, where=where, explained=explained) from None
 
 
-def explain(error: ValidationError, *, model: type[BaseModel], where: str) -> InvalidConfig:
+def explain(error: ValidationError, *, model: type[BaseModel], where: str, explained: str) -> InvalidConfig:
     """Turns pydantic's error into one sentence per refused key."""
     sentences = [_sentence(dict(found), model) for found in error.errors(include_url=False)]
     return InvalidConfig(
-        "config.refused", "{where}: {why}", where=where, why=" ".join(dict.fromkeys(sentences))
+        "config.refused",
+        "{where}: {why}",
+        do="What is expected: {explained}",
+        where=where,
+        why=" ".join(dict.fromkeys(sentences)),
+        explained=explained,
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
 
 from darkroom.records.record import Record
 
-__all__ = ["Result", "Table"]
+__all__ = ["Result", "Table", "result_of"]
 
 
 class Table(NamedTuple):
@@ -34,3 +37,34 @@ class Result(Record):
         """Yields what a person sees: lines of text and tables."""
         shown = self.model_dump(exclude={"schema_version"}, mode="json")
         yield Table(("", ""), tuple((name, str(value)) for name, value in shown.items()))
+
+
+R = TypeVar("R", bound=Result)
+
+
+def result_of(model: type[R], values: Mapping[str, Any]) -> R:
+    """Returns a result from its JSON values, in which a figure that is no number became null.
+
+    Raises:
+        ValidationError: they are not of this kind of result.
+    """
+    plain = _copied(values)
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        for found in error.errors():
+            if found["type"] != "float_type" or found["input"] is not None:
+                raise
+            *way, last = found["loc"]
+            place: Any = plain
+            for step in way:
+                place = place[step]
+            place[last] = math.nan
+    return model.model_validate(plain)
+
+
+def _copied(value: Any) -> Any:
+    """Returns JSON values that can be changed."""
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value

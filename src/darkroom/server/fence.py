@@ -31,6 +31,8 @@ def fenced(request: C, *, access: Access, caller: Caller, uploads: Uploads) -> t
         return found
 
     def allowed(kind: str, key: str, path: Path) -> Path:
+        if kind == "picture":  # it is looked up in the catalogue, and not opened
+            return access.roots[0] / path
         if kind == "code" and caller is not Caller.SHELL and not access.user_code:
             raise Forbidden(
                 "request.no-code",
@@ -63,12 +65,19 @@ def safe_join(roots: tuple[Path, ...], path: Path, *, key: str) -> Path:
     except (OSError, RuntimeError):  # links that go round
         raise _outside(roots, path, key) from None
     project = roots[0].resolve()
-    hidden = project / ".darkroom"
-    if found.is_relative_to(hidden) and not found.is_relative_to(hidden / "bundles"):
-        raise _outside(roots, path, key)
-    if not any(found.is_relative_to(root.resolve()) for root in roots):
+    if _is_hidden(found, project) or not any(found.is_relative_to(root.resolve()) for root in roots):
         raise _outside(roots, path, key)
     return found
+
+
+def _is_hidden(found: Path, project: Path) -> bool:
+    """Says whether a path leads into what Darkroom keeps for itself; bundles are for everybody.
+
+    Capitals count as small letters: on some disks both name one folder.
+    """
+    parts = [part.casefold() for part in found.parts]
+    kept = [part.casefold() for part in (project / ".darkroom").parts]
+    return parts[: len(kept)] == kept and parts[len(kept) : len(kept) + 1] != ["bundles"]
 
 
 def _outside(roots: tuple[Path, ...], path: Path, key: str) -> Forbidden:

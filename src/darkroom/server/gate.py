@@ -14,6 +14,8 @@ __all__ = ["BODY_BYTES", "POLICY", "Gate"]
 BODY_BYTES = 1_000_000
 """Largest body of a request that is no upload."""
 
+UPLOADS = "/api/uploads"
+
 OPEN = frozenset({"/", "/api/openapi.json"})
 """What needs no token: it says nothing of the project."""
 
@@ -53,7 +55,7 @@ class Gate:
         scope.setdefault("state", {})
         try:
             self._check(scope)
-            limited = _Body(receive, self._limit(scope))
+            limited = _Body(receive, scope, self._limit(scope))
             await self._app(scope, limited, answering)
         except _TooLarge as error:
             await self._refuse(answer(error.told, 413, {"Connection": "close"}), scope, receive, answering)
@@ -75,12 +77,12 @@ class Gate:
         if caller is None and scope["path"] not in OPEN:
             raise _Refusal(_no_token(), headers={"WWW-Authenticate": 'Bearer realm="darkroom"'})
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length[:20]) > self._limit(scope):
-            raise _Refusal(_too_large(self._limit(scope)), 413, {"Connection": "close"})
+        if not length.isdecimal() or int(length[:20]) > self._limit(scope):
+            raise _Refusal(_too_large(scope, self._limit(scope)), 413, {"Connection": "close"})
         scope["state"]["caller"] = caller or Caller.PROGRAM
 
     def _limit(self, scope: Scope) -> int:
-        return self._upload_bytes if scope["path"] == "/api/uploads" else BODY_BYTES
+        return self._upload_bytes if scope["path"] == UPLOADS else BODY_BYTES
 
 
 class _Refusal(Exception):
@@ -102,8 +104,9 @@ class _TooLarge(BaseException):
 class _Body:
     """Receives a body and counts it, for those whose header said nothing of its length."""
 
-    def __init__(self, receive: Receive, limit_bytes: int) -> None:
+    def __init__(self, receive: Receive, scope: Scope, limit_bytes: int) -> None:
         self._receive = receive
+        self._scope = scope
         self._limit_bytes = limit_bytes
         self._taken = 0
 
@@ -111,7 +114,7 @@ class _Body:
         message = await self._receive()
         self._taken += len(message.get("body", b""))
         if self._taken > self._limit_bytes:
-            raise _TooLarge(_too_large(self._limit_bytes))
+            raise _TooLarge(_too_large(self._scope, self._limit_bytes))
         return message
 
 
@@ -174,7 +177,14 @@ def _no_token() -> Unauthorised:
     )
 
 
-def _too_large(limit_bytes: int) -> Invalid:
+def _too_large(scope: Scope, limit_bytes: int) -> Invalid:
+    if scope["path"] == UPLOADS:
+        return Invalid(
+            "request.upload-too-large",
+            "The file is larger than {limit:,} bytes.",
+            do="Whoever runs the server can raise the limit: DARKROOM_MAX_FILE_BYTES",
+            limit=limit_bytes,
+        )
     return Invalid(
         "request.too-large",
         "The body is larger than {limit:,} bytes.",

@@ -50,8 +50,9 @@ def add_jobs(app: FastAPI, desk: Desk) -> None:
         after: Annotated[str | None, Query(description="Id of the last job of the page before.")] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE, description="Jobs of one page at most.")] = PAGE,
     ) -> JobPage:
-        found = jobs.list(state, after=after, limit=limit)
-        return JobPage(jobs=tuple(found), next=found[-1].id if len(found) == limit else None)
+        found = jobs.list(state, after=after, limit=limit + 1)
+        shown = found[:limit]
+        return JobPage(jobs=tuple(shown), next=shown[-1].id if len(found) > limit else None)
 
     def show_job(job: str) -> Job:
         return jobs.get(job)

@@ -66,7 +66,7 @@ def listening(
         with desk.jobs:
             server = _Server(desk, place)
             server.start()
-            url = _url(host, place.getsockname()[1])
+            url = _url(host, place)
             try:
                 _say_where(workspace, url, desk.access)
                 yield server, desk.access, url
@@ -201,8 +201,11 @@ def _refuse_exposed(host: str, exposed: bool) -> None:
         )
 
 
-def _url(host: str, port: int) -> str:
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}.get(host, host)
+def _url(host: str, place: socket.socket) -> str:
+    """Returns the address at which this machine reaches a socket; "localhost" may be either of two."""
+    bound, port = place.getsockname()[:2]
+    name = bound if host.lower() == "localhost" else host
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, name)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 

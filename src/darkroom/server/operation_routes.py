@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from darkroom.errors import DarkroomError
 from darkroom.jobs import ending_error
 from darkroom.operation import Operation, as_named, error_as_named, operations
-from darkroom.records import Config, Job, Result
+from darkroom.records import Config, Job
 from darkroom.server.app import Desk
 from darkroom.server.fence import fenced
 from darkroom.server.problems import as_json, documented
@@ -74,7 +74,8 @@ def _fast(desk: Desk, operation: Operation) -> Callable[..., Response]:
             result = operation.call(desk.workspace.again(), given)
         except DarkroomError as error:
             raise error_as_named(error, names) from error
-        return _result(result, names)
+        # Figures that are no number become null.
+        return _answered(json.loads(result.model_dump_json()), names)
 
     return _typed(endpoint, operation)
 
@@ -91,7 +92,7 @@ def _slow(desk: Desk, operation: Operation) -> Callable[..., Any]:
         )
         job = await _waited(desk, job, wait_s)
         if job.result is not None:
-            return _result(operation.result.model_validate(job.result), names)
+            return _answered(dict(job.result), names)
         if job.ended:
             raise error_as_named(ending_error(job), names)
         return Response(
@@ -121,9 +122,8 @@ def _fenced(desk: Desk, request: Request, body: Config) -> tuple[Config, dict[st
     return fenced(body, access=desk.access, caller=request.state.caller, uploads=desk.uploads)
 
 
-def _result(result: Result, names: dict[str, str]) -> Response:
-    plain = json.loads(result.model_dump_json())  # figures that are no number become null
-    return Response(as_json(as_named(plain, names)), media_type="application/json")
+def _answered(result: dict[str, Any], names: dict[str, str]) -> Response:
+    return Response(as_json(as_named(result, names)), media_type="application/json")
 
 
 def _typed(

@@ -85,8 +85,10 @@ class Uploads:
             if not size_bytes:
                 raise Invalid("upload.empty", "{name} is empty.", name=name)
             aside.rename(self._folder / id)
-        except BaseException:
+        except BaseException as error:
             self._account(-size_bytes, 0)
+            if isinstance(error, OSError):
+                raise atomic.write_failed(self._folder / name, error) from error
             raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from pydantic import ValidationError
 
-from darkroom.errors import Damaged, MissingExtra, NotFound, Unsupported, nearest
+from darkroom.errors import Damaged, MissingExtra, NotFound, Unsupported, among
 from darkroom.records import ModelCard
 
 __all__ = ["RUNTIMES", "Answer", "Carried", "Runtime", "Session", "find", "open_session", "runtime_of"]
@@ -149,10 +149,8 @@ def find(name: str) -> Runtime:
     if name not in RUNTIMES:
         raise NotFound(
             "runtime.unknown",
-            "No runtime {name!r}. Known: {known}.{nearest}",
-            name=name,
-            known=", ".join(RUNTIMES),
-            nearest=nearest(name, RUNTIMES),
+            'No runtime "{name}". Known: {known}.{nearest}',
+            **among(name, RUNTIMES),
         )
     return RUNTIMES[name]
 

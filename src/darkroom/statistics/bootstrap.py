@@ -48,7 +48,9 @@ def bootstrap_interval(
 ) -> Interval:
     """Returns the mean of one value per image with its percentile interval.
 
-    Where all answers to a question of yes or no are alike no draw can differ; Wilson's interval stands in.
+    Where all answers are alike no draw can differ. Wilson's interval stands in where all are yes or all no.
+    For a share in between it reaches as far as if the images that Wilson's "0 of N" leaves unseen were all
+    no, or all yes.
 
     Args:
         values: (N,) one per image, for example 1 for a right answer and 0 for a wrong one.
@@ -56,7 +58,7 @@ def bootstrap_interval(
         level: share of such intervals that hold the true mean.
         draws: how many times to draw.
         seed: the same seed gives the same interval.
-        yes_or_no: whether values that are all 0, or all 1, are such answers; false for losses.
+        yes_or_no: whether values are such answers, or shares from 0 to 1 of them; false for losses.
 
     Raises:
         Invalid: there are no values, or not as many groups as values.
@@ -69,9 +71,9 @@ def bootstrap_interval(
     if figures.size == 0:
         raise Invalid("statistics.no-values", "An interval needs at least one value. Received: none.")
     codes, method = group_codes(groups, figures.size)
-    if yes_or_no and np.all(figures == figures[0]) and figures[0] in (0.0, 1.0):
+    if yes_or_no and np.all(figures == figures[0]) and 0 <= figures[0] <= 1:
         units = figures.size if codes is None else int(codes.max()) + 1
-        stand_in = wilson(figures[0] * units, units, level=level)
+        stand_in = _all_alike(float(figures[0]), units, level)
         return stand_in.model_copy(update={"count": figures.size})
     means = np.concatenate(list(_means(figures, codes, draws, seed)))
     return percentile_interval(float(figures.mean()), means, level=level, count=figures.size, method=method)
@@ -114,6 +116,15 @@ def paired_difference(
     if difference.size and np.all(difference == difference[0]) and _are_answers(first, second):
         return _undivided(difference, groups, level)
     return bootstrap_interval(difference, groups, level=level, draws=draws, seed=seed, yes_or_no=False)
+
+
+def _all_alike(value: float, units: int, level: float) -> Interval:
+    """Returns the interval of a share that was the same in all of some units."""
+    if value in (0.0, 1.0):
+        return wilson(value * units, units, level=level)
+    unseen = wilson(0, units, level=level).high
+    ends = {"low": value * (1 - unseen), "high": value + unseen * (1 - value)}
+    return Interval(value=value, **ends, level=level, count=units, method="bootstrap, all alike")
 
 
 def group_codes(groups: Groups, count: int) -> tuple[np.ndarray | None, str]:

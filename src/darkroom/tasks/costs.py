@@ -56,8 +56,8 @@ def cost_interval(
 ) -> Interval:
     """Returns the mean cost per image with its bootstrap interval.
 
-    Where no image cost anything, or each the most, no draw can differ: Wilson's interval of "0 of N
-    mistakes" stands in, as if each mistake that may still come were the dearest one.
+    Where every image cost the same no draw can differ: Wilson's interval of "0 of N" stands in, as if each
+    of the images that may still come and differ cost the most, or nothing.
 
     Args:
         costs: (N,) what each answer cost.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from darkroom.errors import NotFound, nearest
+from darkroom.errors import NotFound, among
 from darkroom.records import Slot, Task
 
 __all__ = ["TASKS", "TaskEntry", "find"]
@@ -57,9 +57,7 @@ def find(name: str) -> TaskEntry:
     if name not in TASKS:
         raise NotFound(
             "task.unknown",
-            "No task {name!r}. Known: {known}.{nearest}",
-            name=name,
-            known=", ".join(sorted(TASKS)),
-            nearest=nearest(name, TASKS),
+            'No task "{name}". Known: {known}.{nearest}',
+            **among(name, TASKS),
         )
     return TASKS[name]

@@ -51,8 +51,8 @@ class Bench:
     sheet: np.ndarray
     normalisation: Normalisation
     network: Network
-    start: NetworkStart
     """The whole, as it will be saved."""
+    start: NetworkStart
     learner: nn.Module
     """What is trained and run: the network, or its last layer alone."""
     optimiser: Optimizer

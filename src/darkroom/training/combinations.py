@@ -71,6 +71,8 @@ def check_combinations(
     _check_class_weights(recipe.loss, classes)
     _check_last_layer(recipe, goes_on, cached=task != "segmentation")
     check_task_options(recipe, task)
+    _check_edge(recipe)
+    _check_least_gain(recipe)
     if recipe.optimiser.name == "nag" and recipe.optimiser.momentum == 0:
         raise InvalidConfig(
             "training.nag-without-momentum",
@@ -180,6 +182,38 @@ def _check_last_layer(recipe: Recipe, goes_on: bool, *, cached: bool) -> None:
             do="Set feature_views to 4 and some changes under augment, or neither.",
             views=recipe.feature_views,
             says="changes pictures" if changes else "changes nothing",
+        )
+
+
+def _check_edge(recipe: Recipe) -> None:
+    augment = recipe.augment
+    if augment.edge == Augment().edge:
+        return
+    if not (augment.rotate_deg or augment.zoom or augment.shift):
+        raise InvalidConfig(
+            "training.edge-without-move",
+            "augment.edge = {edge} has no effect: without rotate_deg, zoom or shift nothing comes in from "
+            "outside.",
+            do="Leave augment.edge out, or set one of them.",
+            edge=augment.edge,
+        )
+    if augment.edge == "mean" and recipe.normalisation == "none":
+        raise InvalidConfig(
+            "training.edge-without-mean",
+            "augment.edge = mean needs a mean colour, and normalisation = none measures none.",
+            do="Set augment.edge = edge or mirror, or another normalisation.",
+        )
+
+
+def _check_least_gain(recipe: Recipe) -> None:
+    stopping = recipe.early_stopping
+    if stopping.least_gain > 0 and stopping.patience_epochs == 0:
+        raise InvalidConfig(
+            "training.gain-without-patience",
+            "early_stopping.least_gain = {gain:g} has no effect with patience_epochs = 0, which never ends "
+            "early.",
+            do="Set early_stopping.patience_epochs, for example to 5, or leave least_gain out.",
+            gain=stopping.least_gain,
         )
 
 

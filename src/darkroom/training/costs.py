@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from darkroom.training.bench import Bench
+from darkroom.training.epoch import validation_batch
 from darkroom.training.memory import device_peak_bytes, peak_bytes
 from darkroom.training.plan import Costs
 from darkroom.training.stopwatch import TIMED, batches_of, wait_for
@@ -109,10 +110,10 @@ def disk_bytes(bench: Bench) -> dict[str, int]:
 
 
 def _validation_of_one(bench: Bench) -> float:
-    """Returns the seconds of one validation picture, from a second small batch; the weights stay."""
+    """Returns the seconds of one validation picture, from a second batch; the weights stay."""
     if len(bench.val) == 0:
         return 0.0
-    count = min(len(bench.val), bench.recipe.batch_size)
+    count = min(len(bench.val), validation_batch(bench))
     chosen = torch.arange(count, device=bench.device)
     network, began = bench.learner.eval(), 0.0
     with torch.inference_mode():

@@ -20,6 +20,7 @@ __all__ = [
     "default_threads",
     "derive_seed",
     "device_name",
+    "exact_dtype",
     "reproducible",
 ]
 
@@ -67,6 +68,11 @@ def check_precision(device: torch.device, precision: str) -> None:
 def device_name(device: torch.device) -> str:
     """Returns the device as a person would call it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def exact_dtype(device: torch.device) -> torch.dtype:
+    """Returns the widest floating-point type of a device; mps has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def default_threads() -> int:

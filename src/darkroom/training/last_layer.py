@@ -18,8 +18,10 @@ from darkroom.features import FeatureStore, FeatureTable
 from darkroom.networks.embedder import NetworkEmbedder
 from darkroom.networks.network import Network
 from darkroom.networks.start import NetworkStart
+from darkroom.networks.table import CUSTOM
 from darkroom.records import Contract, Normalisation
-from darkroom.training.device import derive_seed
+from darkroom.training.device import derive_seed, exact_dtype
+from darkroom.training.normalisation import normalisation_of
 from darkroom.training.outcome import CardFacts
 from darkroom.training.pixels import RenderedSplit, check_labels
 from darkroom.training.recipe import Recipe, network_options
@@ -34,7 +36,8 @@ CHUNK_ROWS = 4096
 class LastLayer(nn.Module):
     """A network's last layer on centred and scaled features.
 
-    A last layer that is not linear gets the features as they are: nothing could be folded into it.
+    A last layer that is not linear gets the features as they are: nothing could be folded into it. For one
+    without a bias they are scaled and not centred, as a centre is folded into the bias.
 
     Args:
         network: the network; its last layer is copied.
@@ -60,20 +63,23 @@ class LastLayer(nn.Module):
         self.head = copy.deepcopy(network.head)
         self.dropout = dropout
         linear = isinstance(self.head, nn.Linear)
-        device = network.device
-        self.register_buffer(
-            "centre", torch.from_numpy(centre if linear else np.zeros_like(centre)).to(device)
-        )
-        self.register_buffer("scale", torch.from_numpy(scale if linear else np.ones_like(scale)).to(device))
+        if not linear or self.head.bias is None:
+            centre = np.zeros_like(centre)
+        if not linear:
+            scale = np.ones_like(scale)
+        place = {"device": network.device, "dtype": exact_dtype(network.device)}
+        self.register_buffer("centre", torch.from_numpy(centre).to(**place))
+        self.register_buffer("scale", torch.from_numpy(scale).to(**place))
         if learnt and isinstance(self.head, nn.Linear):
             self._take_in(self.head)
 
     def _take_in(self, head: nn.Linear) -> None:
         """Turns weights for plain features into weights for centred and scaled ones; undoes `weights`."""
         with torch.no_grad():
+            weight, centre, scale = (part.cpu().double() for part in (head.weight, self.centre, self.scale))
             if head.bias is not None:
-                head.bias.add_((head.weight.double() @ self.centre).float())
-            head.weight.copy_((head.weight.double() / self.scale).float())
+                head.bias.add_((weight @ centre).float().to(head.bias.device))
+            head.weight.copy_((weight / scale).float())
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns the logits (N, classes) of features (N, E)."""
@@ -89,9 +95,11 @@ class LastLayer(nn.Module):
         """
         head = {name: weight.detach() for name, weight in self.head.state_dict().items()}
         if isinstance(self.head, nn.Linear):
-            weight = head["weight"].double() * self.scale
-            bias = head.get("bias", torch.zeros(len(weight), device=weight.device)).double()
-            head = {"weight": weight.float(), "bias": (bias - weight @ self.centre).float()}
+            weight = head["weight"].cpu().double() * self.scale.cpu().double()
+            if "bias" in head:
+                bias = head["bias"].cpu().double() - weight @ self.centre.cpu().double()
+                head["bias"] = bias.float()
+            head["weight"] = weight.float()
         return {**network.state_dict(), **{f"head.{name}": tensor for name, tensor in head.items()}}
 
 
@@ -122,7 +130,10 @@ class FeatureRows:
         self._view = torch.zeros(len(self), dtype=torch.int64)
         self._rows: Tensor | None = None
         if 4 * len(tables) * len(self) * tables[0].size <= most_bytes:
-            self._rows = torch.stack([torch.from_numpy(table.array) for table in tables]).to(device)
+            rows = np.empty((len(tables), len(self), self.size), np.float32)
+            for table, part in zip(tables, rows, strict=True):
+                table.gather(np.arange(len(self)), out=part)
+            self._rows = torch.from_numpy(rows).to(device)
 
     def __len__(self) -> int:
         return len(self._tables[0])
@@ -191,15 +202,27 @@ def lay_out(
 
 
 def feature_network(
-    recipe: Recipe, contract: Contract, classes: int, start: NetworkStart
+    recipe: Recipe, contract: Contract, classes: int, start: NetworkStart, split: RenderedSplit
 ) -> tuple[Network, Normalisation]:
-    """Returns the pretrained network that computes features, and its normalisation.
+    """Returns the pretrained network that computes features, and its normalisation, as a training has them.
+
+    Args:
+        recipe: names the network and the normalisation.
+        contract: how the pictures were made.
+        classes: how many there are.
+        start: what the network begins with.
+        split: the pictures to train on, for a normalisation that is measured.
 
     Raises:
         DarkroomError: as `NetworkStart.network`.
     """
-    normalisation = start.normalisation(contract.channels)
-    assert normalisation is not None  # `check_combinations` refuses a last layer without weights
+    normalisation, mean_image = normalisation_of(
+        recipe.normalisation,
+        split,
+        "train split",
+        of_weights=start.normalisation(contract.channels),
+        mean_image=start.mean_image,
+    )
     network = start.network(
         recipe.network,
         channels=contract.channels,
@@ -207,6 +230,7 @@ def feature_network(
         classes=classes,
         options=dict(network_options(recipe)),
     )
+    network.mean_image = mean_image
     return network.to(memory_format=torch.channels_last), normalisation  # type: ignore[call-overload]
 
 
@@ -226,11 +250,14 @@ def embedders(
         Views(recipe.augment, contract.shape, normalisation, network.device, number, network.mean_image)
         for number in range(1, recipe.feature_views)
     ]
+    options = {**network_options(recipe), **start.options, "code": start.code_sha256}
+    if "dropout" in options and recipe.network != CUSTOM.name:
+        options["dropout"] = 0.0  # at rest it changes nothing; what a user's file makes of it nobody knows
     return [
         NetworkEmbedder(
             network,
             name=recipe.network,
-            options={**network_options(recipe), **start.options, "code": start.code_sha256},
+            options=options,
             contract=contract,
             normalisation=normalisation,
             view=view.facts if view else None,

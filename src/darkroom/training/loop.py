@@ -26,6 +26,7 @@ from darkroom.training.pixels import Rendering
 from darkroom.training.plan import Plan
 from darkroom.training.precision import choose_precision
 from darkroom.training.recipe import Recipe
+from darkroom.training.refusals import in_words
 from darkroom.training.reporter import OnProgress, Reporter, ShouldStop
 from darkroom.training.run_folder import RunFolder
 from darkroom.training.selection import advance, is_done
@@ -67,13 +68,13 @@ def train(
         InvalidLabel: a label is not one of the classes.
         Conflict: the folder holds a training with another recipe, seed or data.
         Damaged: the saved state was changed.
-        Unsupported: the machine has no such device.
+        Unsupported: the machine has no such device, or not the memory.
         Cancelled: `should_stop` said so.
     """
     run = RunFolder(folder)
     progress = _read_progress(run, recipe, seed, facts, plan)
     device, store = choose_device(recipe.device), features or FeatureStore(folder / "features")
-    with run, reproducible(device, progress.threads):
+    with run, reproducible(device, progress.threads), in_words(recipe):
         forget_peak(device)
         if recipe.precision == "auto" and progress.precision is None:
             chosen = choose_precision(
@@ -119,7 +120,7 @@ def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:
     began = time.perf_counter()
     train = train_epoch(bench, epoch, reporter)
     trained = time.perf_counter()
-    val = validate(bench, epoch)
+    val = validate(bench, epoch, reporter)
     return MetricPoint(
         epoch=epoch,
         step=epoch * bench.steps_per_epoch,

@@ -140,7 +140,8 @@ class Augment(Config):
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
     """Mirrored in every second picture; horizontal swaps left and right."""
     edge: Literal["edge", "mirror", "mean"] = "edge"
-    """What comes in from outside: the outermost pixel, the picture mirrored, or the mean colour."""
+    """What comes in from outside by rotate_deg, zoom and shift: the outermost pixel, the picture mirrored,
+    or the mean colour that `normalisation` subtracts."""
     brightness: Share = 0.0
     """Made lighter or darker by up to this share of the full scale."""
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -18,7 +18,7 @@ OnProgress = Callable[[int, int, Mapping[str, float]], None]
 """Called with batches done, batches in all, and figures: "epoch" and "loss", after an epoch all of them."""
 
 ShouldStop = Callable[[], bool]
-"""Asked after each batch."""
+"""Asked at each batch, of training and of validation."""
 
 REPORT_EVERY_S = 0.25
 
@@ -47,14 +47,7 @@ class Reporter:
             Cancelled: the training is to stop.
             Invalid: the loss is not a number.
         """
-        if self._asked_to_stop():
-            raise Cancelled(
-                "training.cancelled",
-                "Training was stopped in epoch {epoch} of {epochs}.",
-                do="The same command goes on from the last saved epoch.",
-                epoch=epoch,
-                epochs=self._recipe.epochs,
-            )
+        self.look(epoch)
         if self._note_batch is not None:
             self._note_batch()
         moment = time.perf_counter()
@@ -64,6 +57,21 @@ class Reporter:
             if not math.isfinite(value):
                 raise not_finite(self._recipe, f"epoch {epoch}, by step {step}")
             self._tell(step, self._total_steps, {"epoch": epoch, "loss": value})
+
+    def look(self, epoch: int) -> None:
+        """Looks whether the training is to stop.
+
+        Raises:
+            Cancelled: it is.
+        """
+        if self._asked_to_stop():
+            raise Cancelled(
+                "training.cancelled",
+                "Training was stopped in epoch {epoch} of {epochs}.",
+                do="The same command goes on from the last saved epoch.",
+                epoch=epoch,
+                epochs=self._recipe.epochs,
+            )
 
     def epoch(self, point: MetricPoint) -> None:
         """Notes the figures of one epoch."""

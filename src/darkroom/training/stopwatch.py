@@ -130,7 +130,7 @@ class Stopwatch:
             return 0.0
         wait_for(self.bench.device)
         began = time.perf_counter()
-        validate(self.bench, 1)
+        validate(self.bench, 1, self._reporter)
         wait_for(self.bench.device)
         return (time.perf_counter() - began) / len(self.bench.val)
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from darkroom.training.device import exact_dtype
+
 __all__ = ["Figures", "Tally"]
 
 MOST_VALUES = 1 << 22
@@ -35,7 +37,7 @@ class Tally:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._loss = torch.zeros((), dtype=exact_dtype(device), device=device)
         self._correct = torch.zeros((), dtype=torch.int64, device=device)
         self._logits: list[Tensor] = []
         self._labels: list[Tensor] = []

@@ -20,6 +20,7 @@ from darkroom.training.pixels import Rendering
 from darkroom.training.plan import PrecisionChoice
 from darkroom.training.precision import choose_precision
 from darkroom.training.recipe import Recipe
+from darkroom.training.refusals import in_words
 from darkroom.training.reporter import ShouldStop
 from darkroom.training.stopwatch import TIMED, Stopwatch, batches_of
 
@@ -89,11 +90,12 @@ def time_training(
 
     Raises:
         Cancelled: `should_stop` said so.
+        Unsupported: the machine has not the memory.
         DarkroomError: as `prepare`.
     """
     device, threads = choose_device(recipe.device), recipe.threads or default_threads()
     forget_peak(device)
-    with tempfile.TemporaryDirectory() as unused, reproducible(device, threads):
+    with tempfile.TemporaryDirectory() as unused, reproducible(device, threads), in_words(recipe):
         if recipe.precision == "auto" and choice is None:
             choice = choose_precision(
                 rendering, recipe, seed, facts, device, start, should_stop=should_stop

@@ -64,10 +64,11 @@ def _copied(database: Database, target: str) -> Path:
     if free < 2 * needed:
         raise StorageFailed(
             "catalogue.no-room-to-migrate",
-            "{path} must be copied before it is migrated: {needed} bytes, {free} are free.",
-            do="Free some space, then run the same command again.",
+            "{path} must be copied before it is migrated: {needed:,} bytes, and {free:,} are free.",
+            do="Free {missing:,} bytes, then run the same command again.",
             path=path,
             needed=2 * needed,
             free=free,
+            missing=2 * needed - free,
         )
     return copy_database(path, target)

@@ -37,7 +37,8 @@ def _add(table: str, name: str, kind: sa.types.TypeEngine[int], default: str) ->
 def _fill() -> None:
     if op.get_bind().dialect.name == "sqlite":
         # A moment is kept as the text 2024-02-29 23:59:58.123000, in UTC.
-        seconds = "CAST(strftime('%s', taken_at) AS INTEGER) * 1000000"
+        # Without its fraction, which would be rounded to the next second from .9995 on.
+        seconds = "CAST(strftime('%s', substr(taken_at, 1, 19)) AS INTEGER) * 1000000"
         moment = f"{seconds} + CAST(substr(taken_at, 21, 6) AS INTEGER)"
     else:
         moment = "CAST(extract(epoch FROM taken_at) * 1000000 AS BIGINT)"
