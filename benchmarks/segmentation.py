@@ -2,9 +2,9 @@
 
     python benchmarks/segmentation.py [--data DIR] [--json] [--only people] [--clones 1]
 
-For each set: `darkroom init` as a person would type it, with what `init` picks (LR-ASPP on MobileNetV2 0.35),
-and `darkroom run --until train`. Then the run with the best mean IoU on val answers for val and test, and the
-intervals are drawn over pictures. The time is that of the run: reading, rendering, training.
+For each set: `darkroom init` as a person would type it, with what `init` picks (LR-ASPP on MobileNetV2
+0.35), and `darkroom run --until train`. Then the run with the best mean IoU on val answers for val and for
+test, and the intervals are drawn over pictures. The time is that of the run: reading, rendering, training.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def _weights(source: Path, folder: Path) -> Path:
 
 
 def _run(root: Path, photos: Path, weights: Path, clones: int) -> tuple[float, float]:
-    """Makes a project and runs it; returns the seconds of `darkroom run`, of the clock and of processors."""
+    """Makes a project and runs it; returns the seconds that took, of the clock and of processors."""
     environment = {**os.environ, "DARKROOM_WEIGHTS": str(weights)}
     words = ["init", root.name, "--images", str(photos), "--clones", str(clones)]
     subprocess.run([*DARKROOM, *words], cwd=root.parent, env=environment, check=True, capture_output=True)

@@ -26,6 +26,7 @@ ROOMS_OF = {
     "psycopg": {"catalogue"},
     "ray": {"engines"},
     "rich": {"cli"},
+    "segmentation_models_pytorch": {"networks"},
     "sqlalchemy": {"catalogue"},
     "starlette": {"server"},
     "tensorboard": {"training"},
@@ -74,6 +75,7 @@ IMPORT_NAME = {
     "litert-torch": "litert_torch",
     "pillow": "PIL",
     "scikit-learn": "sklearn",
+    "segmentation-models-pytorch": "segmentation_models_pytorch",
 }
 
 

@@ -53,11 +53,12 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
 
 def write_parts(path: Path, parts: Iterable[bytes], *, mode: int = 0o666) -> None:
     """Writes one file as `write_bytes` does, of parts that need not be in memory together."""
-    aside = _aside(path)
+    aside, size_bytes = _aside(path), 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             for part in parts:
+                size_bytes += len(part)
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
@@ -65,7 +66,7 @@ def write_parts(path: Path, parts: Iterable[bytes], *, mode: int = 0o666) -> Non
         _flush_folder(path.parent)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise write_failed(path, error, needed_bytes=len(data)) from error
+        raise write_failed(path, error, needed_bytes=size_bytes) from error
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:

@@ -92,6 +92,7 @@ def test_evaluation_shows_costs_and_training_once_a_limit_is_set_on_them(copy: P
         done = stages(project.run(until="choose"))
     assert (done["train"], done["evaluate"]) == ("skipped", "done")
     page = (copy / "deliverables" / PAGES[1]).read_text("utf-8")
+    assert "Over all thresholds" in page
     assert "What mistakes cost" in page
     assert "The dearest come first" in page
     limit(copy, expected_cost="2.9")

@@ -81,6 +81,7 @@ def test_evaluation_shows_the_point_and_leaves_all_other_figures_as_they_were(ma
     report = call(workspace, "model.evaluate", runs=("r-1",))
     found = load_evaluation(workspace.runs_folder / "r-1")
     assert found.figures == figures
+    assert found.looks == 1  # the answers that are kept were judged anew
     operating = found.operating
     assert operating is not None
     assert operating.coverage.value < 1

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.bundle.golden_mask import GoldenMask
 from darkroom.bundle.manifest import GOLDEN, refuse_newer
 from darkroom.bundle.synthetic import synthetic_images
 from darkroom.errors import Damaged, Invalid
@@ -21,7 +22,9 @@ from darkroom.records import Contract
 
 __all__ = ["GoldenVector", "GoldenVectors"]
 
-GOLDEN_VERSION = 1
+GOLDEN_VERSION, WITH_MASKS = 1, 2
+"""Versions of the index; an older Darkroom, which does not know masks, refuses the second."""
+
 INDEX = "golden.json"
 _NAME = re.compile(r"\w[\w-]*", re.ASCII)
 
@@ -37,6 +40,15 @@ class GoldenVector:
     """(h, w, c) uint8."""
     probabilities: tuple[float, ...] | None = None
     """What the model answers, in the order of its labels."""
+    mask: GoldenMask | None = None
+    """What a model for masks answers instead."""
+
+    @property
+    def outputs(self) -> int | None:
+        """How many probabilities the answer holds, for masks per pixel; None while it is open."""
+        if self.mask is not None:
+            return self.mask.probabilities.shape[1]
+        return None if self.probabilities is None else len(self.probabilities)
 
     @property
     def file_name(self) -> str:
@@ -83,7 +95,7 @@ class GoldenVectors:
         """Returns the vectors with a model's answers.
 
         Args:
-            probabilities: (N, classes), a row per vector.
+            probabilities: (N, classes), a row per vector; for masks (N, h, w, classes).
         """
         if len(probabilities) != len(self.vectors):
             raise Invalid(
@@ -92,12 +104,18 @@ class GoldenVectors:
                 received=len(probabilities),
                 expected=len(self.vectors),
             )
+        if probabilities.ndim == 4:
+            masks = map(GoldenMask.of, probabilities)
+            pairs = zip(self.vectors, masks, strict=True)
+            return replace(self, vectors=tuple(replace(vector, mask=mask) for vector, mask in pairs))
         rows = [tuple(map(float, row)) for row in probabilities]
         pairs = zip(self.vectors, rows, strict=True)
         return replace(self, vectors=tuple(replace(vector, probabilities=row) for vector, row in pairs))
 
     def write(self, folder: Path, labels: tuple[str, ...] = ()) -> None:
         """Writes `<name>.png`, `<name>.bin` (the tensor's bytes) and `golden.json` into a folder.
+
+        For masks also `<name>.mask`, the class of each pixel in a byte.
 
         Args:
             folder: an empty folder.
@@ -112,9 +130,11 @@ class GoldenVectors:
         for vector in self.vectors:
             (folder / vector.file_name).write_bytes(vector.image)
             (folder / f"{vector.name}.bin").write_bytes(vector.tensor.tobytes())
-            entries.append(_entry(vector, self.contract))
+            of_mask = vector.mask.write(folder, vector.name) if vector.mask is not None else {}
+            entries.append(_entry(vector, self.contract) | of_mask)
+        masks = any(vector.mask is not None for vector in self.vectors)
         head = {
-            "schema_version": GOLDEN_VERSION,
+            "schema_version": WITH_MASKS if masks else GOLDEN_VERSION,
             "contract": self.contract.model_dump(mode="json"),
             "tensor_shape": list(self.contract.shape),
             "labels": list(labels),
@@ -131,13 +151,10 @@ class GoldenVectors:
         """
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-            refuse_newer(f"{GOLDEN}/{INDEX}", index.get("schema_version"), GOLDEN_VERSION)
+            refuse_newer(f"{GOLDEN}/{INDEX}", index.get("schema_version"), WITH_MASKS)
             contract = Contract.model_validate(index["contract"])
             vectors = tuple(_read(folder, entry, contract) for entry in index["vectors"])
-            if (
-                len({len(vector.probabilities) for vector in vectors if vector.probabilities is not None})
-                > 1
-            ):
+            if len({vector.outputs for vector in vectors if vector.outputs is not None}) > 1:
                 raise ValueError("its answers are of different lengths")
         except (
             OSError,
@@ -217,4 +234,5 @@ def _read(folder: Path, entry: dict[str, Any], contract: Contract) -> GoldenVect
         image=(folder / Path(entry["image"]).name).read_bytes(),
         tensor=tensor.reshape(contract.shape),
         probabilities=None if answer is None else tuple(map(float, answer)),
+        mask=GoldenMask.read(folder, entry, contract.shape[:2]) if "mask" in entry else None,
     )

@@ -107,13 +107,30 @@ def _contract(folder: Path) -> Contract:
 
 
 def _check_labels(bundle: Bundle) -> None:
-    answers = bundle.golden.probabilities
-    if answers is not None and len(answers) and answers.shape[1] != len(bundle.card.labels):
+    _check_masks(bundle)
+    given = {vector.outputs for vector in bundle.golden.vectors if vector.outputs is not None}
+    if given - {len(bundle.card.labels)}:
         raise Invalid(
             "bundle.golden-labels",
             "Golden vectors of {folder} answer with {outputs} probabilities; the card has {labels} labels.",
             do="Make the bundle again: darkroom export convert --run RUN",
             folder=bundle.folder,
-            outputs=answers.shape[1],
+            outputs=max(given),
             labels=len(bundle.card.labels),
         )
+
+
+def _check_masks(bundle: Bundle) -> None:
+    """Refuses golden masks in a bundle for another task, and classes in them that have no label."""
+    masks = bundle.card.task == "segmentation"
+    for vector in bundle.golden.vectors:
+        if vector.outputs is None:
+            continue
+        if (vector.mask is not None) != masks:
+            raise damaged(f"{GOLDEN}/{vector.name}", bundle.folder, "its answer is of another task")
+        if vector.mask is not None and int(vector.mask.mask.max()) >= len(bundle.card.labels):
+            raise damaged(
+                f"{GOLDEN}/{vector.name}.mask",
+                bundle.folder,
+                f"it holds class {int(vector.mask.mask.max())}, and the card has {len(bundle.card.labels)} labels",
+            )

@@ -24,16 +24,17 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
     height, width, channels = card.contract.shape
     colour = "RGB" if channels == 3 else "grey"
     rows = "\n".join(f"  models/{one.path.name}  {one.target}, {one.precision}" for one in models)
-    labels = f"(1, {len(card.labels)}), in the order of the labels: {_some(card.labels)}"
+    masks = card.task == "segmentation"
     parts = [
         f"{name}: a {card.task} model, bundled by Darkroom",
         f"Model files\n{rows or '  none'}",
         f"Input: one picture as uint8, (1, {height}, {width}, {channels}), rows, columns, {colour}. Make "
         "it from a photo by the steps in contract.json, in that order and in integers; normalisation and "
         "softmax are inside the model.",
-        f"Output: probabilities, {labels}.",
+        *(_mask_output(card) if masks else _output(card)),
         "Check: each picture in golden/ must become the bytes of its .bin file exactly; golden.json holds "
-        "the hash of each step on the way, and the probabilities that the model answers with.",
+        "the hash of each step on the way, and the probabilities that the model answers with"
+        f"{', of some pixels as [row, column, …]; the .mask file is the whole mask' if masks else ''}.",
         f"Trained in run {card.run or '-'} on {card.dataset or '-'}. {_figures(card)}".strip(),
         *_said("Operating point", _operating_point(card)),
         *_said("Intended use", card.intended_use),
@@ -44,6 +45,27 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
         "model, its labels and thresholds.",
     ]
     return "\n\n".join(_wrapped(part) for part in parts) + "\n"
+
+
+def _output(card: ModelCard) -> tuple[str, ...]:
+    return (
+        f"Output: probabilities, (1, {len(card.labels)}), in the order of the labels: {_some(card.labels)}.",
+    )
+
+
+def _mask_output(card: ModelCard) -> tuple[str, ...]:
+    """Returns how an app makes a mask of the output, and lays it on the photo."""
+    height, width, _ = card.contract.shape
+    return (
+        f"Output: probabilities, float32 (1, {height}, {width}, {len(card.labels)}), rows, columns, classes "
+        f"in the order of the labels: {_some(card.labels)}. The answer to a pixel is the class with the "
+        "largest value, of equal ones the first; that makes a mask of class numbers from 0 on.",
+        "Onto the photo: a pixel in column x of the upright photo lies inside the crop when crop_left <= x "
+        "< crop_left + crop_width; it takes the answer in column pad_left + ((2*(x - crop_left) + 1) * "
+        "resized_width) div (2*crop_width), and rows go the same way. What was cropped off has no answer; "
+        "Darkroom writes 255 there. contract.json says how these numbers follow from the photo's size; "
+        "golden.json holds them for each picture, under transform.",
+    )
 
 
 def _some(labels: tuple[str, ...]) -> str:

@@ -14,8 +14,8 @@ from darkroom.datasets.conflict import label_conflicts
 from darkroom.datasets.facts import ClassFacts, DatasetFacts, Histogram, Twins
 from darkroom.datasets.renderer import render
 from darkroom.datasets.rendering import RenderedSplit, Rendering
-from darkroom.formats.png_masks import IGNORE
 from darkroom.records import SPLITS, DatasetVersion, Image
+from darkroom.tasks.overlap import IGNORE
 from darkroom.workspace import Workspace
 
 __all__ = ["Exploration", "balance_of", "explore"]

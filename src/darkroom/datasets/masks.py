@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from darkroom.engines import Failure
 from darkroom.errors import Damaged, InvalidLabel
-from darkroom.formats.png_masks import IGNORE, MOST_PIXELS
 from darkroom.records import Image, Member
+from darkroom.tasks.overlap import IGNORE
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def read_mask(data: bytes) -> np.ndarray:
     """
     import numpy as np
 
-    from darkroom.images.opening import opened
+    from darkroom.images.opening import MAX_PIXELS, opened
 
     try:
-        with opened(data, max_pixels=MOST_PIXELS) as image:
+        with opened(data, max_pixels=MAX_PIXELS) as image:
             pixels = np.asarray(image)
     except Exception as error:  # whatever a broken file makes of the decoder
         raise InvalidLabel("dataset.mask-broken", "A mask cannot be read: {why}", why=error) from error

@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from darkroom.documents.pdf_file import pdf
     from darkroom.documents.problem import problem_page
     from darkroom.documents.report import report_page
+    from darkroom.documents.segmentation import (
+        MaskSummary,
+        ShownMask,
+        segmentation_page,
+        segmentation_paper,
+    )
     from darkroom.documents.training import training_page
     from darkroom.documents.tuning import tuning_page
 
 __all__ = [
     "Layer",
     "Link",
+    "MaskSummary",
     "NextStep",
+    "ShownMask",
     "TrainedClone",
     "dataset_page",
     "docx",
@@ -37,6 +45,8 @@ __all__ = [
     "pdf",
     "problem_page",
     "report_page",
+    "segmentation_page",
+    "segmentation_paper",
     "training_page",
     "tuning_page",
 ]
@@ -45,6 +55,9 @@ _WHERE = {
     f"{name}_page": name
     for name in ("dataset", "evaluation", "model", "parity", "problem", "report", "training", "tuning")
 }
+_WHERE |= dict.fromkeys(
+    ("MaskSummary", "ShownMask", "segmentation_page", "segmentation_paper"), "segmentation"
+)
 _WHERE |= {"docx": "docx_file", "evaluation_paper": "evaluation_blocks", "pdf": "pdf_file"}
 
 

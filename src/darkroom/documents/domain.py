@@ -45,12 +45,14 @@ def checked_page(
         pictures: encoded thumbnails of the pictures, by path.
         training: encoded thumbnails of training pictures, by image id.
     """
-    checked = [one for one in report.images if one.domain is not None]
+    answered = (*report.images, *report.masks)
+    checked = [one for one in answered if one.domain is not None]
     return html(
         "checked",
         project=project,
         report=report,
         shown=shown,
+        answered=answered,
         checked=len(checked),
         differing=sum(not one.domain.in_domain for one in checked),
         pictures=pictures,

@@ -29,7 +29,7 @@ from darkroom.evaluation import ClonesSummary, Evaluation, WrongAnswer, summaris
 from darkroom.evaluation.people import against_people
 from darkroom.records import Gate
 
-__all__ = ["evaluation_paper"]
+__all__ = ["brief_section", "evaluation_paper"]
 
 MOST_MISTAKES = 24
 TONES = {"better": "pass", "worse": "fail", "pass": "pass", "fail": "fail"}
@@ -65,7 +65,7 @@ def evaluation_paper(
     late = [section for section in deeper if section.id not in ("operating", "costs")]
     sections = (
         _runs(evaluations, summary, human),
-        *([_brief(gates)] if gates else []),
+        *([brief_section(gates)] if gates else []),
         *early,
         _classes(evaluations),
         _confusion(evaluations),
@@ -127,7 +127,8 @@ def _runs(evaluations: Sequence[Evaluation], clones: ClonesSummary, human: float
     return Section("runs", "Clones" if len(evaluations) > 1 else "The run", tuple(blocks))
 
 
-def _brief(gates: Sequence[Gate]) -> Section:
+def brief_section(gates: Sequence[Gate]) -> Section:
+    """Returns the limits of the brief with their verdicts."""
     rows = []
     for gate in gates:
         cell = Cell(gate.measured)

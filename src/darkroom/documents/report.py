@@ -9,6 +9,7 @@ from darkroom.documents import wording
 from darkroom.documents.evaluation import line_start
 from darkroom.documents.facts import Link, NextStep, TrainedClone
 from darkroom.documents.page import html
+from darkroom.documents.segmentation import MaskSummary
 from darkroom.documents.training import curve_figures
 from darkroom.evaluation import ClonesSummary, Evaluation, summarise
 from darkroom.evaluation.people import against_people
@@ -26,6 +27,7 @@ def report_page(
     trainings: Sequence[TrainedClone] = (),
     evaluations: Sequence[Evaluation] = (),
     clones: ClonesSummary | None = None,
+    masks: MaskSummary | None = None,
     parity: ParityReport | None = None,
     chosen: str = "",
     gates: Sequence[Gate] = (),
@@ -42,6 +44,7 @@ def report_page(
         trainings: the clones as they were trained.
         evaluations: one per clone, on one split.
         clones: their summary; made from the evaluations when not given.
+        masks: the same of runs that answer masks.
         parity: how the exported files compare.
         chosen: run that was chosen by its validation figures and exported.
         gates: the limits of the brief with their verdicts.
@@ -71,8 +74,9 @@ def report_page(
         least_agreement=min((file.agreement for file in files), default=None),
         smallest=min((file.size_bytes for file in files), default=None),
         chosen=chosen,
-        sentence=_sentence(summary, parity),
-        notes=tuple(_notes(evaluations, parity)),
+        masks=masks,
+        sentence=_sentence(summary, masks, parity),
+        notes=(*(masks.notes if masks else ()), *_notes(evaluations, parity)),
         links=links,
         next_steps=next_steps,
     )
@@ -83,8 +87,10 @@ def _people(evaluations: Sequence[Evaluation], human: float | None) -> list[str]
     return [] if human is None else [against_people(one.figures.accuracy, human) for one in evaluations]
 
 
-def _sentence(clones: ClonesSummary | None, parity: ParityReport | None) -> str:
-    parts = []
+def _sentence(
+    clones: ClonesSummary | None, masks: MaskSummary | None, parity: ParityReport | None
+) -> str:
+    parts = [masks.lead] if masks is not None else []
     if clones is not None:
         accuracy, count = clones.accuracy, wording.count(clones.count)
         mean = wording.share(accuracy.mean)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from darkroom.evaluation.judgement import judge
     from darkroom.evaluation.mask_answers import MaskAnswers, load_mask_answers
     from darkroom.evaluation.mask_clones import compare_masks, summarise_masks
-    from darkroom.evaluation.mask_gates import MaskJudged, mask_gates
+    from darkroom.evaluation.mask_limits import MaskJudged, mask_gates
     from darkroom.evaluation.mask_run import evaluate_masks
     from darkroom.evaluation.predictions import Predictions, load_predictions, save_predictions
     from darkroom.evaluation.run import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         is_of_today,
         load_any_evaluation,
         load_evaluation,
+        load_mask_evaluation,
     )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "load_any_evaluation",
     "load_evaluation",
     "load_mask_answers",
+    "load_mask_evaluation",
     "load_predictions",
     "mask_gates",
     "quality_gates",
@@ -76,7 +78,7 @@ __all__ = [
 _WHERE = {
     "Judged": "gates",
     "MaskAnswers": "mask_answers",
-    "MaskJudged": "mask_gates",
+    "MaskJudged": "mask_limits",
     "Predictions": "predictions",
     "compare": "clones",
     "compare_masks": "mask_clones",
@@ -89,8 +91,9 @@ _WHERE = {
     "load_any_evaluation": "run",
     "load_evaluation": "run",
     "load_mask_answers": "mask_answers",
+    "load_mask_evaluation": "run",
     "load_predictions": "predictions",
-    "mask_gates": "mask_gates",
+    "mask_gates": "mask_limits",
     "quality_gates": "gates",
     "refuse_unknown_names": "gates",
     "save_predictions": "predictions",

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from darkroom.evaluation.calibration import measure_calibration
 from darkroom.evaluation.curves import CURVE_DRAWS, measure_curves
+from darkroom.evaluation.judgement import judge
 from darkroom.evaluation.operating import Prices, measure_point, pair_costs
 from darkroom.evaluation.predictions import Predictions
 from darkroom.evaluation.record import Evaluation
 from darkroom.evaluation.slices import Column, find_slices
 from darkroom.records import OperatingPoint
 
-__all__ = ["Depth", "at_point", "deepened"]
+__all__ = ["Depth", "at_point", "deepened", "judged_again"]
 
 SLICE_DRAWS = 2000
 """Draws of the intervals of slices."""
@@ -28,6 +29,8 @@ class Depth(NamedTuple):
     """The operating point that is kept with the run."""
     columns: Callable[[Predictions], Sequence[Column]] | None = None
     """Gives what is known of the images."""
+    basis: str = ""
+    """sha256 of the costs and the operating point: with another one the answers are judged anew."""
 
 
 def deepened(evaluation: Evaluation, predictions: Predictions, depth: Depth) -> Evaluation:
@@ -53,8 +56,37 @@ def deepened(evaluation: Evaluation, predictions: Predictions, depth: Depth) -> 
         right = predictions.answers == labels
         draws = min(evaluation.draws, SLICE_DRAWS)
         slices = find_slices(right, depth.columns(predictions), groups, draws=draws, **facts)
-    found = evaluation.model_copy(update={"curves": curves, "slices": slices})
+    found = evaluation.model_copy(update={"curves": curves, "slices": slices, "basis": depth.basis})
     return at_point(found, predictions, depth)
+
+
+def judged_again(evaluation: Evaluation, predictions: Predictions, depth: Depth) -> Evaluation:
+    """Returns an evaluation of the same answers under other costs or another operating point.
+
+    Args:
+        evaluation: as it was judged.
+        predictions: the answers that it rests on.
+        depth: what is known today.
+    """
+    found = judge(
+        predictions.labels,
+        predictions.probabilities,
+        predictions.image_ids,
+        predictions.groups,
+        classes=evaluation.labels,
+        source=evaluation.source,
+        level=evaluation.level,
+        draws=evaluation.draws,
+        seed=evaluation.seed,
+        costs=depth.prices.table if depth.prices else None,
+    )
+    new = deepened(found, predictions, depth)
+    changed = {name: getattr(new, name) for name in JUDGED}
+    return evaluation.model_copy(update=changed)
+
+
+JUDGED = ("figures", "worst", "curves", "calibration", "operating", "pair_costs", "slices", "basis")
+"""What of an evaluation is judged; the rest says how the answers came about."""
 
 
 def at_point(evaluation: Evaluation, predictions: Predictions, depth: Depth) -> Evaluation:

@@ -21,8 +21,8 @@ from darkroom.evaluation.mask_answers import (
 from darkroom.evaluation.mask_judgement import judge_masks
 from darkroom.evaluation.mask_record import MaskEvaluation
 from darkroom.evaluation.predictions import LARGE_BYTES, PART_BYTES, groups_of
-from darkroom.evaluation.run import evaluation_path, looks_before
-from darkroom.records import ModelCard, Split, now
+from darkroom.evaluation.run import asked_of, evaluation_path, looks_before
+from darkroom.records import ModelCard, Split
 from darkroom.tasks.outlines import tolerance_for
 from darkroom.tasks.segmentation import ROWS, count_pixels
 
@@ -106,12 +106,12 @@ def evaluate_masks(
         facts = {
             "device": device,
             "images_per_second": len(answers.image_ids) / seconds,
-            "evaluated_at": now(),
             "predictions": name,
             "predictions_sha256": sha256,
             "looks": looks_before(run_folder, evaluation) + 1,
         }
-        evaluation = evaluation.model_copy(update=facts)
+        by = asked_of(run_folder, weights, evaluation.source.network)
+        evaluation = evaluation.model_copy(update=facts | by)
         path = evaluation_path(run_folder, split)
         atomic.write_text(path, evaluation.model_dump_json(indent=1) + "\n")
         return evaluation

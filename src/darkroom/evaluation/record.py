@@ -112,6 +112,8 @@ class Evaluation(Judgement):
     """How it does with its thresholds and "not sure"; None while no operating point was chosen."""
     pair_costs: tuple[PairCost, ...] = ()
     """The dearest kinds of mistakes; none where the brief sets no costs."""
+    basis: str = ""
+    """sha256 of the costs and the operating point that it was judged by; empty where nobody said."""
     slices: Slices | None = None
     """Accuracy on parts of the images."""
 

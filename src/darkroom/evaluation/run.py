@@ -30,6 +30,7 @@ __all__ = [
     "is_of_today",
     "load_any_evaluation",
     "load_evaluation",
+    "load_mask_evaluation",
     "looks_before",
 ]
 
@@ -134,6 +135,25 @@ def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
             "evaluation.of-masks",
             "Run {run} answers masks; what was asked for is about classes of whole pictures.",
             run=run_folder.name,
+        )
+    return found
+
+
+def load_mask_evaluation(run_folder: Path, split: str = "test") -> MaskEvaluation:
+    """Reads the evaluation of a run that answers masks.
+
+    Raises:
+        NotFound: the run was not evaluated on this split.
+        Damaged: its file is not what was written.
+        Invalid: the run answers classes of whole pictures.
+    """
+    found = load_any_evaluation(run_folder, split)
+    if isinstance(found, Evaluation):
+        raise Invalid(
+            "evaluation.no-masks",
+            "Run {run} answers {task}, not masks.",
+            run=run_folder.name,
+            task=found.task,
         )
     return found
 

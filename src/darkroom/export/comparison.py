@@ -30,7 +30,7 @@ class ParityBatch(NamedTuple):
     image_ids: Sequence[str]
     """Which images they are."""
     labels: np.ndarray
-    """(n,) int, index of the right class."""
+    """(n,) int, index of the right class; masks (n, height, width) uint8 for segmentation."""
     tensors: np.ndarray
     """(n, height, width, channels) uint8, as the contract makes them."""
     groups: Sequence[str | None] | None = None
@@ -49,6 +49,11 @@ class Truth:
     def count(self) -> int:
         """How many images."""
         return len(self.right)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return float(np.mean(self.right))
 
     def add(self, batch: ParityBatch, answer: Answer) -> None:
         """Adds the answers to a batch."""
@@ -78,6 +83,7 @@ class Comparison:
         self.flips: list[Flip] = []
         self.golden = GoldenParity(count=0)
         self.memory: MemoryUse | None = None
+        self._prepare()
         try:
             self.session = open_session(file.path, threads=threads)
             self.load_ms = time_loading(lambda: open_session(file.path, threads=threads))
@@ -100,6 +106,11 @@ class Comparison:
         answer = self.ask(batch.tensors)
         if answer is None:
             return
+        self.add_differences(reference, answer)
+        self._add_answers(batch, reference.probabilities, answer.probabilities)
+
+    def add_differences(self, reference: Answer, answer: Answer) -> None:
+        """Adds how far probabilities and embeddings lie apart."""
         difference = np.abs(answer.probabilities.astype(np.float64) - reference.probabilities)
         known = difference[np.isfinite(difference)]
         self.cells += known.size
@@ -110,7 +121,6 @@ class Comparison:
         if answer.embedding is not None and reference.embedding is not None:
             apart = float(np.abs(answer.embedding - reference.embedding).max(initial=0.0))
             self.embedding_max_abs = max(self.embedding_max_abs or 0.0, apart)
-        self._add_answers(batch, reference.probabilities, answer.probabilities)
 
     def check_golden(self, golden: GoldenVectors, limits: Limits) -> None:
         """Asks about the golden vectors, from the picture's bytes on."""
@@ -169,9 +179,20 @@ class Comparison:
             )
             return
         answer = self.ask(np.zeros((1, *self.card.contract.shape), np.uint8))
-        if answer is not None and answer.probabilities.shape != (1, len(self.card.labels)):
-            given = answer.probabilities.shape[-1]
-            self._stop(f"It gives {given} probabilities for {len(self.card.labels)} labels.")
+        expected = self._output_shape()
+        if answer is not None and answer.probabilities.shape != expected:
+            shape = answer.probabilities.shape
+            self._stop(
+                f"It gives {shape[-1]} probabilities for {len(self.card.labels)} labels."
+                if shape[-1] != expected[-1]
+                else f"It gives probabilities of {shape}, expected {expected}."
+            )
+
+    def _prepare(self) -> None:
+        """Lays out what a comparison of another task gathers beside."""
+
+    def _output_shape(self) -> tuple[int, ...]:
+        return (1, len(self.card.labels))
 
     def _add_answers(self, batch: ParityBatch, expected: np.ndarray, given: np.ndarray) -> None:
         reference_answers, _ = _answers(expected)
@@ -196,19 +217,24 @@ class Comparison:
     def _figures(self, truth: Truth) -> dict[str, object]:
         mean_square = self.sum_squares / max(1, self.cells)
         return {
-            "agreement": self.agreeing / truth.count,
-            "flip_count": self.flip_count,
-            "flips": tuple(self.flips),
+            **self._task_figures(truth),
             "max_abs": self.max_abs,
             "mean_abs": self.sum_abs / max(1, self.cells),
             "psnr_db": -10 * float(np.log10(mean_square)) if mean_square else None,
             "embedding_max_abs": self.embedding_max_abs,
             "not_finite": self.not_finite,
-            "accuracy": float(np.mean(self.right)),
-            "accuracy_difference": paired_difference(self.right, truth.right, truth.groups),
             "load_ms": self.load_ms,
             "memory": self.memory,
             "golden": self.golden,
+        }
+
+    def _task_figures(self, truth: Truth) -> dict[str, object]:
+        return {
+            "agreement": self.agreeing / truth.count,
+            "flip_count": self.flip_count,
+            "flips": tuple(self.flips),
+            "accuracy": float(np.mean(self.right)),
+            "accuracy_difference": paired_difference(self.right, truth.right, truth.groups),
         }
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from darkroom.export.report import FileParity
-from darkroom.records import Gate, Limits
+from darkroom.records import Gate, Limits, Task
+from darkroom.records.numbers import number
 
 __all__ = ["bundle_gate", "file_gates", "unmeasured_files"]
 
@@ -15,6 +16,8 @@ UNMEASURED = "not measured yet: darkroom export verify"
 UNITS: dict[str, Literal["share", "probability", "bytes", "ms"]] = {
     "parity_agreement": "share",
     "parity_max_abs": "probability",
+    "parity_pixels": "share",
+    "parity_margin": "probability",
     "model_bytes": "bytes",
     "bundle_bytes": "bytes",
     "memory_bytes": "bytes",
@@ -23,9 +26,15 @@ UNITS: dict[str, Literal["share", "probability", "bytes", "ms"]] = {
 """The limits on files, and what each is measured in."""
 
 
-def file_gates(files: Sequence[FileParity], limits: Limits) -> tuple[Gate, ...]:
+OF_CLASSES, OF_MASKS = ("parity_agreement", "parity_max_abs"), ("parity_pixels", "parity_margin")
+"""Limits on parity; each task has its own."""
+
+
+def file_gates(
+    files: Sequence[FileParity], limits: Limits, task: Task = "classification"
+) -> tuple[Gate, ...]:
     """Returns a gate per limit and file; those for parity are about float32 files."""
-    return tuple(gate for file in files for gate in _of(file, limits))
+    return tuple(gate for file in files for gate in _of(file, limits, task))
 
 
 def bundle_gate(size_bytes: int, limits: Limits) -> tuple[Gate, ...]:
@@ -35,13 +44,13 @@ def bundle_gate(size_bytes: int, limits: Limits) -> tuple[Gate, ...]:
     return (_at_most("bundle_bytes", limits.bundle_bytes, "the bundle", size_bytes),)
 
 
-def unmeasured_files(limits: Limits) -> tuple[Gate, ...]:
+def unmeasured_files(limits: Limits, task: Task = "classification") -> tuple[Gate, ...]:
     """Returns a gate per limit on files that says that there is nothing to hold it against yet."""
     return tuple(
         Gate(
             limit=name,
             bound=bound,
-            at_most=name != "parity_agreement",
+            at_most=name not in ("parity_agreement", "parity_pixels"),
             unit=unit,
             subject="the bundle" if name == "bundle_bytes" else "each file",
             verdict="not measured",
@@ -49,12 +58,15 @@ def unmeasured_files(limits: Limits) -> tuple[Gate, ...]:
         )
         for name, unit in UNITS.items()
         if (bound := getattr(limits, name)) is not None
+        and name not in (OF_CLASSES if task == "segmentation" else OF_MASKS)
     )
 
 
-def _of(file: FileParity, limits: Limits) -> Iterator[Gate]:
+def _of(file: FileParity, limits: Limits, task: Task) -> Iterator[Gate]:
     stopped = not file.passes and not file.accuracy and not file.agreement
-    if file.precision == "float32":
+    if file.precision == "float32" and task == "segmentation":
+        yield from _pixels(file, limits, stopped)
+    elif file.precision == "float32":
         yield _agreement(file, limits.parity_agreement)
         most = limits.parity_max_abs
         apart = None if stopped else file.max_abs
@@ -67,10 +79,23 @@ def _of(file: FileParity, limits: Limits) -> Iterator[Gate]:
         yield _latency(file, limits.latency_ms)
 
 
-def _agreement(file: FileParity, least: float) -> Gate:
+def _pixels(file: FileParity, limits: Limits, stopped: bool) -> Iterator[Gate]:
+    yield _agreement(file, limits.parity_pixels, "parity_pixels")
+    pixels = file.pixels
+    note = _why(file, stopped)
+    if pixels is not None and not stopped:
+        note = (
+            f"lead of PyTorch's answer over the next where the file answers otherwise: "
+            f"{number(pixels.largest_margin, 2)}; largest difference of a probability: {number(file.max_abs, 2)}"
+        )
+    largest = None if stopped or pixels is None else max(pixels.largest_margin, file.max_abs)
+    yield _at_most("parity_margin", limits.parity_margin, file.file, largest, note=note)
+
+
+def _agreement(file: FileParity, least: float, limit: str = "parity_agreement") -> Gate:
     fails = file.agreement < least
     return Gate(
-        limit="parity_agreement",
+        limit=limit,
         bound=least,
         subject=file.file,
         value=file.agreement,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from darkroom.bundle import GoldenVector, GoldenVectors
 from darkroom.errors import Invalid
 from darkroom.export.comparison import Comparison, ParityBatch, Truth
+from darkroom.export.mask_comparison import MaskComparison, MaskTruth
 from darkroom.export.latency import host, time_in_turn
 from darkroom.export.report import ConvertedFile, Latency, ParityReport
 from darkroom.records import Limits, ModelCard, now
@@ -19,6 +20,9 @@ __all__ = ["ParityBatch", "Reference", "verify"]
 
 BATCH = 64
 """Tensors asked about at a time; bounds the memory of large networks."""
+
+MOST_CELLS = 4_000_000
+"""Probabilities of masks that are compared at a time: 16 MB on each side."""
 
 
 class Reference(Protocol):
@@ -67,9 +71,12 @@ def verify(
         Invalid: there are no images.
     """
     limits = limits or Limits()
-    compared = [Comparison(file, card, threads=threads) for file in files]
-    truth, sample = Truth(), None
-    for batch in _pieces(images):
+    masks = card.task == "segmentation"
+    kind = MaskComparison if masks else Comparison
+    compared: list[Comparison] = [kind(file, card, threads=threads) for file in files]
+    truth: Any = MaskTruth(len(card.labels)) if masks else Truth()
+    sample = None
+    for batch in _pieces(images, _at_a_time(card)):
         sample = batch.tensors[:1].copy() if sample is None else sample
         answer = reference.run(batch.tensors)
         truth.add(batch, answer)
@@ -88,7 +95,8 @@ def verify(
         image_count=truth.count,
         labels=card.labels,
         reference=reference.title,
-        reference_accuracy=float(np.mean(truth.right)),
+        reference_accuracy=truth.accuracy,
+        task=card.task,
         reference_latency=reference_latency,
         limits=limits,
         host=host(),
@@ -96,10 +104,18 @@ def verify(
     )
 
 
-def _pieces(images: Iterable[ParityBatch]) -> Iterator[ParityBatch]:
+def _at_a_time(card: ModelCard) -> int:
+    """Returns how many tensors are asked about at a time; bounds the memory of masks' probabilities."""
+    if card.task != "segmentation":
+        return BATCH
+    height, width, _ = card.contract.shape
+    return max(1, min(BATCH, MOST_CELLS // (height * width * len(card.labels))))
+
+
+def _pieces(images: Iterable[ParityBatch], at_a_time: int) -> Iterator[ParityBatch]:
     for batch in images:
-        for start in range(0, len(batch.image_ids), BATCH):
-            part = slice(start, start + BATCH)
+        for start in range(0, len(batch.image_ids), at_a_time):
+            part = slice(start, start + at_a_time)
             groups = None if batch.groups is None else batch.groups[part]
             yield ParityBatch(batch.image_ids[part], batch.labels[part], batch.tensors[part], groups)
 

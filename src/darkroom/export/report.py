@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
-from darkroom.records import Fact, Gate, Interval, Limits, Record, Table
+from darkroom.records import Fact, Gate, Interval, Limits, Record, Table, Task
 from darkroom.records.numbers import number
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "Latency",
     "MemoryUse",
     "ParityReport",
+    "PixelFlips",
+    "PixelParity",
 ]
 
 
@@ -75,6 +77,37 @@ class Flip(Fact):
     """The file's answer."""
     margin: float
     """By how much PyTorch prefers its answer to the next best, in probability."""
+
+
+class PixelFlips(Fact):
+    """An image of which a file answers some pixels otherwise than PyTorch."""
+
+    image_id: str
+    pixels: int
+    """How many."""
+    margin: float
+    """The most by which PyTorch prefers its answer to the next best among them, in probability."""
+
+
+class PixelParity(Fact):
+    """How the masks of one file compare with PyTorch's, pixel by pixel."""
+
+    count: int
+    """Pixels of all images."""
+    differing: int
+    """Pixels with another answer."""
+    images: int
+    """Images with such a pixel."""
+    largest_margin: float = 0.0
+    """The most by which PyTorch prefers its answer among the differing pixels, in probability."""
+    flips: tuple[PixelFlips, ...] = ()
+    """The first of these images, in their order."""
+    miou: float | None = None
+    """Mean IoU of the file; None where nothing is said about any pixel."""
+    reference_miou: float | None = None
+    """Mean IoU of PyTorch."""
+    miou_difference: Interval | None = None
+    """That of the file less PyTorch's, drawn in pairs."""
 
 
 class Latency(Fact):
@@ -136,9 +169,9 @@ class FileParity(Fact):
     runtime: str
     """Library that ran it, with its version."""
     agreement: float = 0.0
-    """Share of the images with the same top-1 answer."""
+    """Share of the images with the same top-1 answer; for masks of the pixels."""
     flip_count: int = 0
-    """Images with another top-1 answer."""
+    """Images with another top-1 answer; for masks pixels."""
     flips: tuple[Flip, ...] = ()
     """The first of them, in the order of the images."""
     max_abs: float = 0.0
@@ -152,9 +185,11 @@ class FileParity(Fact):
     not_finite: int = 0
     """Probabilities that are NaN or infinite."""
     accuracy: float = 0.0
-    """Share of the images that the file answers as their label says."""
+    """Share of the images that the file answers as their label says; for masks of the pixels."""
     accuracy_difference: Interval | None = None
     """Accuracy of the file less PyTorch's, image by image."""
+    pixels: PixelParity | None = None
+    """For masks: pixel by pixel."""
     load_ms: float = 0.0
     """From the file to ready to answer, with its library loaded."""
     latency: Latency | None = None
@@ -184,7 +219,9 @@ class ParityReport(Record):
     reference: str
     """What they were compared with, with its version."""
     reference_accuracy: float
-    """Share of the images that PyTorch answers as their label says."""
+    """Share of the images that PyTorch answers as their label says; for masks of the pixels."""
+    task: Task = "classification"
+    """What the files answer."""
     reference_latency: Latency | None = None
     """Of one tensor in PyTorch, timed in turn with the files."""
     limits: Limits
@@ -209,7 +246,7 @@ class ParityReport(Record):
         """Returns one row per file: size, agreement, difference, latency here, verdict."""
         rows = tuple(_row(file) for file in self.files)
         return Table(
-            ("file", "size", "top-1 agreement", "max difference", "latency here", "verdict"),
+            ("file", "size", "equal pixels" if self.task == "segmentation" else "top-1 agreement", "max difference", "latency here", "verdict"),
             rows,
             f"{self.image_count:,} images, compared with {self.reference}",
         )
@@ -220,7 +257,7 @@ def _row(file: FileParity) -> tuple[str, ...]:
     return (
         file.file,
         f"{file.size_bytes / 1e6:.2f} MB",
-        f"{file.agreement:.4f}",
+        f"{file.agreement:.4f}" if file.pixels is None else f"{file.agreement:.6f}",
         number(file.max_abs, 2),
         latency,
         "passes" if file.passes else "fails",

@@ -116,7 +116,12 @@ def _metadata(card: ModelCard, outputs: Sequence[str], precision: str) -> bytes:
     card_file = w.table(5, {0: w.text(CARD_FILE), 1: w.text("The model card.")}, {2: DESCRIPTIONS})
     tensors = {
         "probabilities": lambda: w.tensor(
-            "probabilities", "Probability of each class.", files=[label_file], extent=(0.0, 1.0)
+            "probabilities",
+            "Probability of each class for each pixel."
+            if card.task == "segmentation"
+            else "Probability of each class.",
+            files=[label_file],
+            extent=(0.0, 1.0),
         ),
         "embedding": lambda: w.tensor("embedding", "The vector before the last layer."),
     }

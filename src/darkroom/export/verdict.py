@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from darkroom.export.report import FileParity
+from darkroom.export.report import FileParity, PixelParity
 from darkroom.records import Limits, ModelCard
 from darkroom.records.numbers import number
 from darkroom.serving import Carried
@@ -38,6 +38,9 @@ def _answers(file: FileParity, limits: Limits, count: int) -> Iterator[str]:
         yield f"{file.not_finite} of its probabilities are NaN or infinite."
     if file.precision != "float32":
         return
+    if file.pixels is not None:
+        yield from _pixels(file, file.pixels, limits)
+        return
     if file.agreement < limits.parity_agreement:
         yield (
             f"It answers {file.flip_count} of {count} images otherwise than PyTorch: agreement "
@@ -50,12 +53,36 @@ def _answers(file: FileParity, limits: Limits, count: int) -> Iterator[str]:
         )
 
 
+def _pixels(file: FileParity, pixels: PixelParity, limits: Limits) -> Iterator[str]:
+    if file.agreement < limits.parity_pixels:
+        yield (
+            f"It answers {pixels.differing:,} of {pixels.count:,} pixels otherwise than PyTorch: agreement "
+            f"{file.agreement:.6f}, at least {limits.parity_pixels:g} expected."
+        )
+    if pixels.largest_margin >= limits.parity_margin:
+        yield (
+            f"It answers a pixel otherwise of which PyTorch was sure: its two largest probabilities lie "
+            f"{number(pixels.largest_margin, 2)} apart, less than {number(limits.parity_margin, 2)} expected."
+        )
+    if file.max_abs > limits.parity_margin:
+        yield (
+            f"A probability differs from PyTorch's by {number(file.max_abs, 2)}, at most "
+            f"{number(limits.parity_margin, 2)} expected."
+        )
+
+
 def _golden(file: FileParity, limits: Limits) -> Iterator[str]:
     golden = file.golden
     if golden.wrong_tensors:
         share = f"{len(golden.wrong_tensors)} of {golden.count}"
         yield f"{share} golden pictures do not become their tensor here: {_some(golden.wrong_tensors)}."
-    if golden.wrong_answers:
+    if golden.wrong_answers and file.pixels is not None:
+        yield (
+            f"{len(golden.wrong_answers)} of {golden.count} golden pictures get other masks, or probabilities "
+            f"off by up to {number(golden.max_abs, 2)}, at most {number(limits.parity_margin, 2)} expected: "
+            f"{_some(golden.wrong_answers)}."
+        )
+    elif golden.wrong_answers:
         yield (
             f"{len(golden.wrong_answers)} of {golden.count} golden pictures get other probabilities, by up "
             f"to {number(golden.max_abs, 2)}, at most {number(limits.parity_max_abs, 2)} expected: "

@@ -7,7 +7,8 @@ from darkroom.images.contract import Prepared, Step, apply_contract, prepare
 from darkroom.images.decode import Decoded, decode
 from darkroom.images.describe import describe
 from darkroom.images.opening import MAX_PIXELS, MAX_SIDE_PX
-from darkroom.images.overlay import class_colours, overlay
+from darkroom.images.overlay import class_colours, difference, overlay
+from darkroom.images.photo import upright_photo
 from darkroom.images.reference import reference_contract, reference_steps
 from darkroom.images.thumbnail import thumbnail
 from darkroom.images.transform import Transform, transform_of
@@ -23,10 +24,12 @@ __all__ = [
     "class_colours",
     "decode",
     "describe",
+    "difference",
     "overlay",
     "prepare",
     "reference_contract",
     "reference_steps",
     "thumbnail",
     "transform_of",
+    "upright_photo",
 ]

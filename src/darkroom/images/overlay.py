@@ -6,14 +6,28 @@ import colorsys
 
 import numpy as np
 
-__all__ = ["class_colours", "overlay"]
+__all__ = ["class_colours", "difference", "overlay"]
 
 OPACITY = 0.5
 
-FIRST = ((230, 75, 60), (60, 130, 230), (70, 190, 90), (245, 190, 40), (165, 90, 210), (60, 200, 210))
-"""Colours of the first classes after the background: far apart also for eyes that mix red and green."""
+FIRST = (
+    (213, 94, 0),  # vermillion
+    (86, 180, 233),  # sky blue
+    (0, 158, 115),  # bluish green
+    (240, 228, 66),  # yellow
+    (204, 121, 167),  # reddish purple
+    (0, 114, 178),  # blue
+    (230, 159, 0),  # orange
+)
+"""Colours of the first classes after the background: far apart also for eyes that mix red and green.
+Source: Okabe and Ito, Color universal design, 2008."""
 
 NOT_SAID = (128, 128, 128)
+
+APART = (255, 225, 60)
+"""Pixels that were answered otherwise, on a dark picture: told by their brightness alone."""
+
+DARKENED = 0.35
 TURN = 0.618033988749895
 """Of the colour circle between two further classes: the golden ratio keeps any number of them apart."""
 
@@ -51,3 +65,21 @@ def overlay(pictures: np.ndarray, masks: np.ndarray, *, opacity: float = OPACITY
     share = alpha[masks][..., None]
     shown = pictures * (1 - share) + colours[masks] * share
     return np.rint(shown).astype(np.uint8)
+
+
+def difference(pictures: np.ndarray, masks: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Returns dark grey pictures on which bright pixels are answered otherwise than the mask says.
+
+    Args:
+        pictures: (..., H, W, C) uint8, grey or RGB.
+        masks: (..., H, W) uint8, what is right; 255 ("not said") is drawn in grey.
+        answers: (..., H, W) uint8, what was answered.
+
+    Returns:
+        (..., H, W, 3) uint8.
+    """
+    dark = np.rint(pictures.mean(axis=-1, keepdims=True) * DARKENED).astype(np.uint8)
+    shown = np.repeat(dark, 3, axis=-1)
+    shown[(masks != answers) & (masks != 255)] = APART
+    shown[masks == 255] = NOT_SAID
+    return shown

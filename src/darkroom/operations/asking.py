@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from darkroom.errors import InvalidImage, NotFound, Unsupported
 from darkroom.formats import is_picture
-from darkroom.images import apply_contract, decode
+from darkroom.images import Transform, apply_contract, decode
 from darkroom.operation import library_versions
 from darkroom.operations.operating_points import point_of
-from darkroom.operations.prediction import PredictedImage, PredictReport, RefusedFile
+from darkroom.operations.prediction import (
+    PredictedImage,
+    PredictedMask,
+    PredictReport,
+    RefusedFile,
+)
 from darkroom.records import ModelCard
+from darkroom.serving import Answer
 from darkroom.tasks.calibration import scaled
 from darkroom.tasks.operating import decide
 from darkroom.workspace import Workspace
@@ -23,15 +29,31 @@ if TYPE_CHECKING:
     from darkroom.catalogue import CataloguedBundle
     from darkroom.domain import DomainAnswer
 
-__all__ = ["ask"]
+__all__ = ["Model", "ask"]
 
 
-Answer = Callable[[bytes], tuple[ModelCard, np.ndarray, "DomainAnswer | None"]]
-"""From a picture's bytes to the card, the probabilities (classes,), and what the domain check says."""
+class Model(NamedTuple):
+    """What is asked."""
+
+    name: str
+    """File or run."""
+    runtime: str
+    """Library that runs it, with its version."""
+    card: ModelCard
+    answer: Callable[[np.ndarray], Answer]
+    """From a tensor (height, width, channels) to the answer of a batch of one."""
+    checked: Callable[[np.ndarray, Transform, Answer], DomainAnswer | None]
+    """From tensor, geometry and answer to what the domain check says."""
 
 
 def ask(
-    workspace: Workspace, images: tuple[Path, ...], *, using: str, run: str | None, bundle: str | None
+    workspace: Workspace,
+    images: tuple[Path, ...],
+    *,
+    using: str,
+    run: str | None,
+    bundle: str | None,
+    inline: bool = False,
 ) -> PredictReport:
     """Asks a model about pictures.
 
@@ -41,33 +63,45 @@ def ask(
         using: "auto", "torch", or the name of a runtime.
         run: ask this run's best weights.
         bundle: ask this bundle.
+        inline: put masks into the answer as well.
 
     Raises:
         NotFound: there is no such picture, or no model yet.
         InvalidImage: no file is a picture that can be read.
     """
-    name, runtime, answer = _model(workspace, using, run, bundle)
+    model = _model(workspace, using, run, bundle)
     answered: list[PredictedImage] = []
+    masks: tuple[PredictedMask, ...] = ()
     refused: list[RefusedFile] = []
-    for path in _files(images):
-        try:
-            answered.append(_predicted(path, *answer(path.read_bytes())))
-        except (InvalidImage, Unsupported, OSError) as error:
-            refused.append(RefusedFile(image=str(path), why=str(error)))
-    if not answered:
+    if model.card.task == "segmentation":
+        from darkroom.operations.mask_asking import ask_masks
+
+        masks, found = ask_masks(workspace, model, _files(images), inline=inline)
+        refused += found
+    else:
+        for path in _files(images):
+            try:
+                answered.append(_predicted(path, model))
+            except (InvalidImage, Unsupported, OSError) as error:
+                refused.append(RefusedFile(image=str(path), why=str(error)))
+    if not answered and not masks:
         raise InvalidImage(
             "predict.no-picture",
             "{path}: {why}",
             path=refused[0].image,
             why=refused[0].why,
         )
-    return PredictReport(model=name, runtime=runtime, images=tuple(answered), refused=tuple(refused))
+    return PredictReport(
+        model=model.name,
+        runtime=model.runtime,
+        images=tuple(answered),
+        masks=masks,
+        refused=tuple(refused),
+    )
 
 
-def _model(
-    workspace: Workspace, using: str, run: str | None, bundle: str | None
-) -> tuple[str, str, Answer]:
-    """Returns name, runtime and answer of what is asked: one bundle, or the run that it was made of."""
+def _model(workspace: Workspace, using: str, run: str | None, bundle: str | None) -> Model:
+    """Returns what is asked: one bundle, or the run that it was made of."""
     found = _bundle(workspace, run, bundle)
     if using == "torch" or (using == "auto" and (found is None or (run and not bundle))):
         return _torch_model(workspace, run or (found.run_id if found else _newest_run(workspace)))
@@ -89,7 +123,7 @@ def _bundle(workspace: Workspace, run: str | None, bundle: str | None) -> Catalo
     return bundles[-1] if bundles else None
 
 
-def _bundle_model(workspace: Workspace, bundle: CataloguedBundle, using: str) -> tuple[str, str, Answer]:
+def _bundle_model(workspace: Workspace, bundle: CataloguedBundle, using: str) -> Model:
     from darkroom.operations.bundling import refuse_lost_folder
     from darkroom.serving import Predictor
 
@@ -97,16 +131,16 @@ def _bundle_model(workspace: Workspace, bundle: CataloguedBundle, using: str) ->
     refuse_lost_folder(folder, bundle.id)
     predictor = Predictor.open(folder, runtime=using, threads=1)
 
-    def answer(image: bytes) -> tuple[ModelCard, np.ndarray, DomainAnswer | None]:
-        prepared = apply_contract(decode(image), predictor.card.contract)
-        found = predictor.predict_tensors(prepared.tensor[None])
-        checked = predictor.checked(prepared.tensor, prepared.transform, found)
-        return predictor.card, found.probabilities[0], checked
+    return Model(
+        name=predictor.path.relative_to(workspace.root).as_posix(),
+        runtime=predictor.runtime,
+        card=predictor.card,
+        answer=lambda tensor: predictor.predict_tensors(tensor[None]),
+        checked=predictor.checked,
+    )
 
-    return predictor.path.relative_to(workspace.root).as_posix(), predictor.runtime, answer
 
-
-def _torch_model(workspace: Workspace, run: str) -> tuple[str, str, Answer]:
+def _torch_model(workspace: Workspace, run: str) -> Model:
     from darkroom.domain import DomainCheck
     from darkroom.networks.image_model import ImageModel
     from darkroom.networks.predictor import predict_with_embedding
@@ -122,13 +156,18 @@ def _torch_model(workspace: Workspace, run: str) -> tuple[str, str, Answer]:
     sketch = sketch_of(workspace, found.id)
     domain = None if sketch is None else DomainCheck(sketch)
 
-    def answer(image: bytes) -> tuple[ModelCard, np.ndarray, DomainAnswer | None]:
-        prepared = apply_contract(decode(image), card.contract)
-        probabilities, embedding = predict_with_embedding(model, [prepared.tensor[None]])
-        checked = domain and domain.check(prepared.tensor, prepared.transform, embedding[0])
-        return card, probabilities[0], checked
+    def checked(tensor: np.ndarray, photo: Transform, found: Answer) -> DomainAnswer | None:
+        if domain is None or found.embedding is None:
+            return None
+        return domain.check(tensor, photo, found.embedding[0])
 
-    return run, f"torch {library_versions(('torch',))['torch']}", answer
+    return Model(
+        name=run,
+        runtime=f"torch {library_versions(('torch',))['torch']}",
+        card=card,
+        answer=lambda tensor: Answer(*predict_with_embedding(model, [tensor[None]])),
+        checked=checked,
+    )
 
 
 def _newest_run(workspace: Workspace) -> str:
@@ -163,17 +202,18 @@ def _files(images: tuple[Path, ...]) -> Iterator[Path]:
             )
 
 
-def _predicted(
-    path: Path, card: ModelCard, probabilities: np.ndarray, domain: DomainAnswer | None
-) -> PredictedImage:
-    point = card.operating_point
-    found = decide(probabilities[None], card.labels, point)
-    at_point = scaled(probabilities[None], point.temperature)[0]
+def _predicted(path: Path, model: Model) -> PredictedImage:
+    card = model.card
+    prepared = apply_contract(decode(path.read_bytes()), card.contract)
+    answer = model.answer(prepared.tensor)
+    point, probabilities = card.operating_point, answer.probabilities[:1]
+    found = decide(probabilities, card.labels, point)
+    at_point = scaled(probabilities, point.temperature)[0]
     return PredictedImage(
         image=str(path),
         label=card.labels[int(found.answers[0])],
         probability=float(found.confidences[0]),
         sure=bool(found.sure[0]),
         probabilities=dict(zip(card.labels, at_point.tolist(), strict=True)),
-        domain=domain,
+        domain=model.checked(prepared.tensor, prepared.transform, answer),
     )

@@ -80,7 +80,8 @@ def check(workspace: Workspace, *, run: RunRef | None = None) -> CheckReport:
         verified = bundle_gates(workspace, found.id, split, bundle.manifest, parity)
         gates += [gate for gate in verified if gate not in gates]
     else:
-        gates += unmeasured_files(workspace.project.brief.limits)
+        task = workspace.catalogue.datasets.get(found.dataset).task
+        gates += unmeasured_files(workspace.project.brief.limits, task)
     looks = count_looks(workspace, found.dataset)
     return CheckReport(
         run=found.id,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compared_split", "make_bundle", "parity_path", "refuse_lost_folder", "verify_bundle"]
 
-BATCH = 256
+BATCH, MASKS_AT_A_TIME = 256, 32
 
 
 def make_bundle(
@@ -127,6 +127,7 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
     return VerifyReport(
         bundle=found.id,
         passed=passed,
+        masks=report.task == "segmentation",
         images=report.image_count,
         rows=report.table().rows,
         why=(*report.failures, *(gate.sentence for gate in missed if not _of_a_file(gate, report))),
@@ -196,7 +197,7 @@ def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
             for file in bundle.manifest.files
             if file.role == "model"
         ],
-        _batches(images),
+        _batches(images, masks=card.task == "segmentation"),
         golden=bundle.golden.vectors,
         limits=workspace.project.brief.limits,
         memory=True,
@@ -209,14 +210,15 @@ def _of_a_file(gate: Gate, report: ParityReport) -> bool:
     return gate.subject in {file.file for file in report.files}
 
 
-def _batches(images: RenderedSplit) -> Iterator[ParityBatch]:
+def _batches(images: RenderedSplit, *, masks: bool) -> Iterator[ParityBatch]:
     from darkroom.export.parity import ParityBatch
 
-    for start in range(0, len(images), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(images)))
+    at_a_time = MASKS_AT_A_TIME if masks else BATCH
+    for start in range(0, len(images), at_a_time):
+        rows = np.arange(start, min(start + at_a_time, len(images)))
         yield ParityBatch(
             [images.image_ids[row] for row in rows],
-            images.labels[rows],
+            images.gather_masks(rows) if masks else images.labels[rows],
             images.gather(rows),
             [images.groups[row] for row in rows] if images.groups is not None else None,
         )
@@ -245,15 +247,20 @@ def _domain(workspace: Workspace, run: str) -> list[ExtraFile]:
 
 def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
     """Returns the card with the run's figures and operating point, and the brief's words of today."""
-    from darkroom.evaluation import load_evaluation
+    from darkroom.evaluation import Evaluation, load_any_evaluation
 
     metrics = dict(card.metrics)
     for split in ("val", "test"):
         try:
-            figures = load_evaluation(workspace.runs_folder / run, split).figures
+            found = load_any_evaluation(workspace.runs_folder / run, split)
         except NotFound:
             continue
-        metrics |= {f"{split}.accuracy": figures.accuracy, f"{split}.macro_f1": figures.macro_f1}
+        if isinstance(found, Evaluation):
+            figures = found.figures
+            metrics |= {f"{split}.accuracy": figures.accuracy, f"{split}.macro_f1": figures.macro_f1}
+        else:
+            pixels = found.figures.pixel_accuracy
+            metrics |= {f"{split}.miou": found.figures.miou, f"{split}.pixel_accuracy": pixels}
     brief = workspace.project.brief
     words = {name: getattr(brief, name) for name in CARD_WORDS}
     forgotten = workspace.catalogue.forgotten.marks("run").get(run, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from darkroom import atomic
 from darkroom.errors import InvalidConfig
 from darkroom.operation import RunRef, operation
 from darkroom.operations.run_weights import LIBRARIES
@@ -108,28 +107,22 @@ def _refuse_other_tasks(workspace: Workspace, name: str) -> None:
 
 def _calibrated(workspace: Workspace, name: str) -> tuple[Evaluation, tuple[str, ...]]:
     """Chooses a run's operating point, keeps it, and looks at its answers to val again."""
-    from darkroom.evaluation import evaluation_path
-    from darkroom.evaluation.depth import at_point
-    from darkroom.evaluation.operating import choose_point
+    from darkroom.evaluation.operating import choose_point, prices_of
     from darkroom.operations.judged import judged
-    from darkroom.operations.operating_points import depth_of, keep_point
+    from darkroom.operations.operating_points import keep_point
 
     workspace.report(f"calibrating {name}")
     one = judged(workspace, name, "val")
     classes, source = one.evaluation.labels, one.evaluation.source
-    depth = depth_of(workspace, name, classes)
     chosen = choose_point(
         one.predictions.labels,
         one.predictions.probabilities,
         classes,
-        depth.prices,
+        prices_of(workspace.project.brief, classes),
         chosen_on=f"val of {source.dataset}",
     )
     keep_point(workspace, name, chosen.point)
-    seen = at_point(one.evaluation, one.predictions, depth._replace(point=chosen.point))
-    path = evaluation_path(workspace.runs_folder / name, "val")
-    atomic.write_text(path, seen.model_dump_json(indent=1) + "\n")
-    return seen, chosen.notes
+    return judged(workspace, name, "val").evaluation, chosen.notes
 
 
 def _row(one: Evaluation) -> tuple[str, ...]:

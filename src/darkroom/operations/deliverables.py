@@ -171,7 +171,8 @@ def deliver_parity(workspace: Workspace, bundle: str, report: ParityReport) -> s
     """Writes the page of a comparison and the comparison as JSON; returns the page's path."""
     from darkroom.documents import parity_page
 
-    flips = (flip.image_id for file in report.files for flip in file.flips)
+    flips = [flip.image_id for file in report.files for flip in file.flips]
+    flips += [flip.image_id for file in report.files if file.pixels for flip in file.pixels.flips[:24]]
     page = parity_page(
         project=workspace.project.project.name,
         report=report,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from darkroom import atomic
@@ -38,13 +38,15 @@ def deliver_checked(workspace: Workspace, report: PredictReport) -> str:
     """Writes the page of answers to pictures, those that differ first; returns its path."""
     from darkroom.documents.domain import checked_page
 
-    shown = sorted(report.images, key=lambda one: one.domain is None or one.domain.in_domain)[:MOST_SHOWN]
+    answered = (*report.images, *report.masks)
+    shown = sorted(answered, key=lambda one: one.domain is None or one.domain.in_domain)[:MOST_SHOWN]
+    drawn = {mask.image: str(workspace.root / mask.overlay) for mask in report.masks}
     near = [near.image_id for one in shown if one.domain for near in one.domain.nearest]
     page = checked_page(
         project=workspace.project.project.name,
         report=report,
         shown=shown,
-        pictures=_of_files([one.image for one in shown]),
+        pictures=_of_files({one.image: drawn.get(one.image, one.image) for one in shown}),
         training=thumbnails(workspace, near, most=5 * MOST_SHOWN),
     )
     place = workspace.deliverables / CHECKED_PAGE
@@ -52,16 +54,16 @@ def deliver_checked(workspace: Workspace, report: PredictReport) -> str:
     return workspace.relative(place)
 
 
-def _of_files(paths: Sequence[str]) -> Mapping[str, bytes]:
-    """Returns small copies of picture files by path; one that cannot be read is left out."""
+def _of_files(paths: Mapping[str, str]) -> Mapping[str, bytes]:
+    """Returns small copies of picture files by name, of name → path; one that cannot be read is left out."""
     from pathlib import Path
 
     from darkroom.images import thumbnail
 
     found = {}
-    for path in paths:
+    for name, path in paths.items():
         try:
-            found[path] = thumbnail(Path(path).read_bytes(), THUMBNAIL_PX)
+            found[name] = thumbnail(Path(path).read_bytes(), THUMBNAIL_PX)
         except (DarkroomError, OSError):
             continue
     return found

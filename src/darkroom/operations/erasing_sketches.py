@@ -7,6 +7,7 @@ from pathlib import Path
 
 from darkroom import atomic
 from darkroom.errors import DarkroomError
+from darkroom.operations.looking_through import folders_in
 from darkroom.workspace import Workspace
 
 __all__ = ["erase_sketches"]
@@ -19,11 +20,11 @@ def erase_sketches(workspace: Workspace, image_ids: Collection[str]) -> Iterator
     """
     from darkroom.domain.files import FOLDER
 
-    for folder in _folders(workspace.runs_folder):
+    for folder in folders_in(workspace.runs_folder):
         if _erased_from_run(folder / FOLDER, image_ids):
             yield folder / FOLDER
     handed_over = workspace.deliverables / "09-mobile" / "bundle"
-    for folder in (*_folders(workspace.bundles_folder), handed_over):
+    for folder in (*folders_in(workspace.bundles_folder), handed_over):
         if _erased_from_bundle(folder, image_ids):
             yield folder / FOLDER
     _tell_catalogue(workspace)
@@ -66,9 +67,3 @@ def _tell_catalogue(workspace: Workspace) -> None:
             continue
         if manifest.id != bundle.manifest.id:
             workspace.catalogue.bundles.replace_manifest(bundle.id, manifest)
-
-
-def _folders(place: Path) -> list[Path]:
-    if place.is_symlink() or not place.is_dir():
-        return []
-    return sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink())

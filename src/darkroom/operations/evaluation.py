@@ -11,6 +11,7 @@ from darkroom.operations.findings import spoken_findings
 from darkroom.operations.gates import check_names, hold_quality, quality_content, same_recipe
 from darkroom.operations.handed_over import handed_over_run, spoken_taken_back, take_back
 from darkroom.operations.judged import count_looks, judged
+from darkroom.operations.mask_judged import refuse_mixed_tasks
 from darkroom.operations.operating_points import point_content
 from darkroom.operations.papers import Papers
 from darkroom.operations.run_weights import LIBRARIES
@@ -23,14 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["compare", "evaluate"]
 
 
+COLUMNS = ("run", "seed", "accuracy", "95 % interval", "macro F1", "errors")
+
+
 class EvaluateReport(Result):
     """How good one or several runs are on one split."""
 
     runs: tuple[RunRef, ...]
     split: str
     images: int
+    figure: str = "accuracy"
+    """What decides: "accuracy", or "mean IoU" for segmentation."""
+    columns: tuple[str, ...] = COLUMNS
+    """What stands in the rows."""
     rows: tuple[tuple[str, ...], ...]
-    """Run, seed, accuracy, its interval, macro F1, errors."""
+    """Run, seed, accuracy, its interval, macro F1, errors; for segmentation as `columns` says."""
     spread: str
     """Spread over the runs, in words."""
     gates: tuple[Gate, ...] = ()
@@ -57,8 +65,7 @@ class EvaluateReport(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields one row per run and their spread."""
-        columns = ("run", "seed", "accuracy", "95 % interval", "macro F1", "errors")
-        yield Table(columns, self.rows, f"{self.images:,} pictures of {self.split}")
+        yield Table(self.columns, self.rows, f"{self.images:,} pictures of {self.split}")
         yield self.spread
         yield self.looks
         yield from self.said
@@ -70,9 +77,9 @@ class EvaluateReport(Result):
         yield from Papers(self.docx, self.pdf, self.missing).words
 
     def notes(self) -> Iterator[str]:
-        """Yields each run's accuracy with its interval, and their spread."""
-        for run, _, accuracy, interval, *_ in self.rows:
-            yield f"{run}: accuracy {accuracy} {interval} on {self.images:,} pictures of {self.split}"
+        """Yields what decides for each run with its interval, and their spread."""
+        for run, _, value, interval, *_ in self.rows:
+            yield f"{run}: {self.figure} {value} {interval} on {self.images:,} pictures of {self.split}"
         if len(self.runs) > 1:
             yield self.spread
         yield self.looks
@@ -111,16 +118,27 @@ class CompareReport(Result):
     second: RunRef
     verdict: str
     """"better", "worse" or "no difference shown", of the first against the second."""
+    figure: str = "accuracy"
+    """What the difference is of: "accuracy", or "mean IoU" for segmentation."""
     difference: str
-    """Accuracy of the first minus that of the second, with its interval."""
+    """That of the first minus that of the second, with its interval."""
     only_first_right: int
+    """For segmentation: pictures that it answers with a larger IoU."""
     only_second_right: int
     churn: float
-    """Share of pictures with different answers."""
+    """Share of pictures with different answers; for segmentation of pixels."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the verdict in words."""
-        yield f"{self.first} against {self.second}: {self.verdict}; accuracy differs by {self.difference}"
+        yield (
+            f"{self.first} against {self.second}: {self.verdict}; {self.figure} differs by {self.difference}"
+        )
+        if self.figure != "accuracy":
+            yield (
+                f"{self.first} is closer on {self.only_first_right} pictures, {self.second} on "
+                f"{self.only_second_right}; {self.churn:.1%} of the pixels differ."
+            )
+            return
         yield (
             f"Only {self.first} is right {self.only_first_right} times, only {self.second} "
             f"{self.only_second_right} times; {self.churn:.1%} of the answers differ."
@@ -146,6 +164,10 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
 
     if not runs:
         raise InvalidConfig("evaluate.no-runs", "model.evaluate needs at least one run. Received: none.")
+    if refuse_mixed_tasks(workspace, runs):
+        from darkroom.operations.mask_evaluation import evaluate_mask_runs
+
+        return evaluate_mask_runs(workspace, runs, split)
     for name in runs:  # before anything is looked at
         check_names(workspace, workspace.catalogue.runs.get(name).dataset)
     found = [judged(workspace, name, split) for name in runs]
@@ -185,6 +207,10 @@ def compare(workspace: Workspace, *, first: RunRef, second: RunRef, split: Split
     """
     from darkroom.evaluation import compare as compared
 
+    if refuse_mixed_tasks(workspace, (first, second)):
+        from darkroom.operations.mask_evaluation import compare_mask_runs
+
+        return compare_mask_runs(workspace, first, second, split)
     found = compared(*(judged(workspace, name, split).predictions for name in (first, second)))
     low, high = found.difference.low, found.difference.high
     return CompareReport(

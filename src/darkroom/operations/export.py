@@ -53,6 +53,8 @@ class VerifyReport(Result):
 
     bundle: BundleRef
     passed: bool
+    masks: bool = False
+    """Whether masks were compared, pixel by pixel."""
     images: int
     rows: tuple[tuple[str, ...], ...]
     """Format, size, agreement, largest difference, latency, verdict."""
@@ -75,7 +77,8 @@ class VerifyReport(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields one row per file and the verdict."""
-        columns = ("format", "size", "top-1 agreement", "max difference", "latency p50", "verdict")
+        same = "equal pixels" if self.masks else "top-1 agreement"
+        columns = ("format", "size", same, "max difference", "latency p50", "verdict")
         yield Table(columns, self.rows, f"Compared with PyTorch on {self.images:,} pictures")
         yield gate_table(self.gates)
         yield f"Page: {self.page}"

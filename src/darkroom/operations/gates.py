@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from darkroom import atomic
 from darkroom.operations.judged import judged, kept
 from darkroom.operations.kept import kept_json, kept_toml
+from darkroom.operations.mask_judged import answers_masks, judged_masks, kept_masks
 from darkroom.records import BundleManifest, Gate, Split, content_id, now
 from darkroom.workspace import Workspace
 
@@ -89,7 +90,7 @@ def hold_quality(
         InvalidConfig: a limit names neither a class nor a rule.
         NotFound: a run has no weights.
     """
-    from darkroom.evaluation import quality_gates, unmeasured_gates
+    from darkroom.evaluation import mask_gates, quality_gates, unmeasured_gates
 
     if not limits_on_quality(workspace):
         return ()
@@ -97,14 +98,16 @@ def hold_quality(
     if not _count(workspace, runs[0], split):
         why = f"the dataset has no {split} pictures; give {split} a share when freezing it"
         return unmeasured_gates(brief, subject, split, why)
-    found = [judged(workspace, name, split) if ask else kept(workspace, name, split) for name in runs]
+    masks = answers_masks(workspace, runs[0])
+    ask_one, take_one = (judged_masks, kept_masks) if masks else (judged, kept)
+    found: list[Any] = [(ask_one if ask else take_one)(workspace, name, split) for name in runs]
     known = [one for one in found if one is not None]
     if len(known) < len(found):
         why = (
             f"not asked about {split} yet: darkroom model evaluate --runs {','.join(runs)} --split {split}"
         )
         return unmeasured_gates(brief, subject, split, why)
-    gates = quality_gates(brief, known, alike=same_recipe(workspace, runs))
+    gates = (mask_gates if masks else quality_gates)(brief, known, alike=same_recipe(workspace, runs))
     if ask:
         _keep(workspace, runs, gates, split)
     return gates
@@ -130,7 +133,7 @@ def bundle_gates(
 
     limits = workspace.project.brief.limits
     quality = hold_quality(workspace, (run,), split, ask=False)
-    files = file_gates(parity.files, limits) if parity is not None else ()
+    files = file_gates(parity.files, limits, parity.task) if parity is not None else ()
     return (*quality, *files, *bundle_gate(sum(file.size_bytes for file in manifest.files), limits))
 
 

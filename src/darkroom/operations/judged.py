@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from darkroom import atomic
 from darkroom.errors import Damaged, NotFound
 from darkroom.operations.operating_points import depth_of, point_of
 from darkroom.operations.run_weights import refuse_lost_run
@@ -96,10 +97,24 @@ def judged(workspace: Workspace, name: str, split: Split) -> Judged:
     refuse_lost_run(workspace, workspace.catalogue.runs.get(name))
     found = kept(workspace, name, split)
     if found is not None and is_of_today(workspace.runs_folder / name, found.evaluation):
-        return found
+        return _by_costs_of_today(workspace, name, found)
     evaluation = evaluated(workspace, name, split)
     predictions = load_predictions(workspace.runs_folder / name, split)
     return Judged(evaluation, predictions, point_of(workspace, name))
+
+
+def _by_costs_of_today(workspace: Workspace, name: str, found: Judged) -> Judged:
+    """Returns kept answers judged by the costs and the operating point of today, which is no look."""
+    from darkroom.evaluation import evaluation_path
+    from darkroom.evaluation.depth import judged_again
+
+    depth = depth_of(workspace, name, found.evaluation.labels)
+    if found.evaluation.basis == depth.basis:
+        return found
+    again = judged_again(found.evaluation, found.predictions, depth)
+    path = evaluation_path(workspace.runs_folder / name, again.source.split)
+    atomic.write_text(path, again.model_dump_json(indent=1) + "\n")
+    return found._replace(evaluation=again)
 
 
 def count_looks(workspace: Workspace, dataset: str, split: Split = "test") -> Looks:

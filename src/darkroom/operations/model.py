@@ -53,8 +53,9 @@ class TrainReport(Result):
         """Yields the outcome."""
         accuracy = "—" if self.val_accuracy is None else str(self.interval or self.val_accuracy)
         again = " (was there already; --again trains anew)" if self.reused else ""
-        overlap = "" if self.val_miou is None else f"validation mean IoU {self.val_miou:.4f}, "
-        yield f"{self.run}: best epoch {self.best_epoch}, {overlap}validation accuracy {accuracy}{again}"
+        if self.val_miou is not None:
+            accuracy = f"{self.val_accuracy:.4f} of pixels, mean IoU {self.val_miou:.4f}"
+        yield f"{self.run}: best epoch {self.best_epoch}, validation accuracy {accuracy}{again}"
         yield from shown_costs(self.took)
         yield from shown_gates(self.gates)
         yield f"Page: {self.path}"

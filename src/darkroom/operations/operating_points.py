@@ -21,6 +21,9 @@ __all__ = ["depth_of", "keep_point", "point_content", "point_of"]
 
 CARD = "model-card.json"
 
+JUDGED_AS = 1
+"""Raised when a deeper look finds other things in the same answers: those that are kept are judged anew."""
+
 
 def point_of(workspace: Workspace, run: str) -> OperatingPoint:
     """Returns the operating point that is kept with a run; one that changes nothing where none was chosen.
@@ -64,10 +67,14 @@ def depth_of(workspace: Workspace, run: str, classes: tuple[str, ...]) -> Depth:
     from darkroom.evaluation.operating import prices_of
     from darkroom.operations.slicing import known_columns
 
+    brief, point = workspace.project.brief, point_of(workspace, run)
+    prices = prices_of(brief, classes)
+    costs = None if prices is None else [prices.table.tolist(), prices.not_sure]
     return Depth(
-        prices=prices_of(workspace.project.brief, classes),
-        point=point_of(workspace, run),
+        prices=prices,
+        point=point,
         columns=lambda predictions: known_columns(workspace, predictions),
+        basis=content_id({"costs": costs, "point": point, "judged": JUDGED_AS}),
     )
 
 

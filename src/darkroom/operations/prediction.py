@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import PrivateAttr
 
 from darkroom.domain.answer import DomainAnswer
 from darkroom.errors import NotFound
 from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
 from darkroom.records import Fact, Result, Table
 from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["predict"]
 
@@ -33,6 +39,55 @@ class PredictedImage(Fact):
     """Whether it looks like the training pictures; None where no sketch of them was made."""
 
 
+class PredictedMask(Fact):
+    """The mask of one picture, written into the project."""
+
+    image: str
+    mask: Produced
+    """PNG of the photo's size, upright: the number of the class of each pixel, 255 where there is no answer as
+    the contract cut the photo off."""
+    overlay: Produced
+    """The photo with the mask as a transparent layer, PNG; the first class stays as the photo is."""
+    width_px: int
+    height_px: int
+    shares: dict[str, float]
+    """Share of the answered pixels per class, in the order of the numbers in the mask."""
+    unanswered: float = 0.0
+    """Share of the photo for which there is no answer."""
+    mask_png: str = ""
+    """The mask's file in base64, where it was asked for."""
+    domain: DomainAnswer | None = None
+    """Whether it looks like the training pictures; None where no sketch of them was made."""
+
+    _root: Path | None = PrivateAttr(default=None)
+
+    def inside(self, root: Path) -> PredictedMask:
+        """Returns it with its files found below a folder, so that `pixels` can read them."""
+        self._root = root
+        return self
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The mask, (H, W) uint8."""
+        return self._read(self.mask, self.mask_png)
+
+    @property
+    def overlay_pixels(self) -> np.ndarray:
+        """The photo with the mask, (H, W, 3) uint8."""
+        return self._read(self.overlay, "")
+
+    def _read(self, place: str, inline: str) -> np.ndarray:
+        import base64
+        import io
+
+        import numpy as np
+        from PIL import Image
+
+        data = base64.b64decode(inline) if inline else ((self._root or Path()) / place).read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image)
+
+
 class RefusedFile(Fact):
     """A file that no answer was given for."""
 
@@ -46,7 +101,10 @@ class PredictReport(Result):
     model: str
     """File or run that answered."""
     runtime: str
-    images: tuple[PredictedImage, ...]
+    images: tuple[PredictedImage, ...] = ()
+    """Of a model that answers for whole pictures."""
+    masks: tuple[PredictedMask, ...] = ()
+    """Of a model that answers masks."""
     refused: tuple[RefusedFile, ...] = ()
     """Files of the folders named that are no pictures which can be read."""
     page: Produced = ""
@@ -60,10 +118,13 @@ class PredictReport(Result):
             said = found.label if found.sure else f"not sure (most likely {found.label})"
             yield f"{found.image}: {said}   {others}"
             yield from _shown_domain(found.domain, details=len(self.images) <= FEW)
+        for found in self.masks:
+            yield from _shown_mask(found)
+            yield from _shown_domain(found.domain, details=len(self.masks) <= FEW)
         for file in self.refused:
             yield f"{file.image}: not answered. {file.why}"
         yield f"Answered by {self.model} ({self.runtime})"
-        yield from _counted(self.images)
+        yield from _counted([one.domain for one in (*self.images, *self.masks)])
         if self.page:
             yield f"Page: {self.page}"
 
@@ -79,9 +140,18 @@ def _shown_domain(domain: DomainAnswer | None, *, details: bool) -> Iterator[str
     yield f"    nearest training pictures: {', '.join(near.image_id[:12] for near in domain.nearest)}"
 
 
-def _counted(images: tuple[PredictedImage, ...]) -> Iterator[str]:
+def _shown_mask(found: PredictedMask) -> Iterator[str]:
+    """Yields what covers a picture, and where its files are."""
+    ranked = sorted(found.shares.items(), key=lambda pair: -pair[1])[:5]
+    covers = "  ".join(f"{label} {share:.1%}" for label, share in ranked if share)
+    cut = f"   no answer for {found.unanswered:.1%}" if found.unanswered else ""
+    yield f"{found.image}: {covers}{cut}"
+    yield f"    mask {found.mask}, over the photo {found.overlay}"
+
+
+def _counted(domains: Sequence[DomainAnswer | None]) -> Iterator[str]:
     """Yields how many pictures differ, and in what."""
-    checked = [one.domain for one in images if one.domain is not None]
+    checked = [one for one in domains if one is not None]
     if not checked:
         yield "No domain check: there is no sketch of the training pictures. See: darkroom model domain"
         return
@@ -91,7 +161,7 @@ def _counted(images: tuple[PredictedImage, ...]) -> Iterator[str]:
     fine = f"{len(checked) - len(differing)} of {len(checked)} look in-domain"
     rest = f"; {len(differing)} differ ({said})" if differing else ""
     yield f"Domain check by {checked[0].used}: {fine}{rest}"
-    if len(images) > FEW:
+    if len(domains) > FEW:
         fixes = Counter(fix for found in differing for fix in found.fixes)
         yield from (f"    could be done for {count}: {fix}" for fix, count in fixes.most_common(3))
 
@@ -105,10 +175,12 @@ def predict(
     run: RunRef | None = None,
     bundle: BundleRef | None = None,
     page: bool = False,
+    inline: bool = False,
 ) -> PredictReport:
     """Ask a model about pictures; all files of a bundle give the same answer as the run.
 
-    Each answer says whether the picture looks like the training pictures, and how it differs if not.
+    Each answer says whether the picture looks like the training pictures, and how it differs if not. A model
+    for masks writes two files for each picture: the mask at the photo's size, and the photo with the mask.
 
     Args:
         images: the pictures, or folders of them.
@@ -116,6 +188,8 @@ def predict(
         run: ask this run's best weights.
         bundle: ask this bundle; the newest when neither is given.
         page: write a page with the pictures, the answers, and the nearest training pictures.
+        inline: give masks inside the answer as well, PNG in base64, for callers that cannot read the
+            project's folder.
     """
     from darkroom.operations.asking import ask
 
@@ -123,7 +197,7 @@ def predict(
         raise NotFound(
             "predict.no-images", "No picture was named.", do="Say which: darkroom predict photo.jpg"
         )
-    report = ask(workspace, images, using=using, run=run, bundle=bundle)
+    report = ask(workspace, images, using=using, run=run, bundle=bundle, inline=inline)
     if not page:
         return report
     from darkroom.operations.domain_pages import deliver_checked

@@ -15,7 +15,7 @@ from darkroom.records import Result, Split, Table
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
-    from darkroom.documents import Link
+    from darkroom.documents import Link, MaskSummary
 
 __all__ = ["report"]
 
@@ -53,6 +53,7 @@ def report(
     from darkroom import atomic
     from darkroom.documents import NextStep, report_page
     from darkroom.evaluation import load_evaluation, load_predictions, summarise
+    from darkroom.operations.mask_judged import refuse_mixed_tasks
     from darkroom.operations.bundling import parity_path
     from darkroom.operations.deliverables import trained_clones
 
@@ -61,7 +62,8 @@ def report(
     catalogue = workspace.catalogue
     found = [catalogue.runs.get(name) for name in runs]
     folders = [workspace.runs_folder / run.id for run in found]
-    evaluations = [load_evaluation(folder, split) for folder in folders]
+    masks = refuse_mixed_tasks(workspace, runs)
+    evaluations = [] if masks else [load_evaluation(folder, split) for folder in folders]
     kept = parity_path(workspace, catalogue.bundles.get(bundle).id) if bundle else None
     parity = kept_parity(kept) if kept else None
     looks = count_looks(workspace, found[0].dataset, split)
@@ -71,7 +73,10 @@ def report(
         version=catalogue.datasets.get(found[0].dataset),
         trainings=trained_clones(workspace, found),
         evaluations=evaluations,
-        clones=summarise(evaluations, [load_predictions(folder, split) for folder in folders]),
+        clones=None
+        if masks
+        else summarise(evaluations, [load_predictions(folder, split) for folder in folders]),
+        masks=_mask_summary(workspace, runs, split) if masks else None,
         parity=parity,
         chosen=catalogue.bundles.get(bundle).run_id if bundle else "",
         gates=(*hold_quality(workspace, runs, ask=False), *(parity.gates if parity else ())),
@@ -82,6 +87,21 @@ def report(
     path = workspace.deliverables / "report.html"
     atomic.write_bytes(path, page)
     return ReportReport(path=workspace.relative(path))
+
+
+def _mask_summary(workspace: Workspace, runs: tuple[str, ...], split: Split) -> MaskSummary:
+    """Returns how good runs that answer masks are, as kept.
+
+    Raises:
+        NotFound: a run was not evaluated on this split.
+    """
+    from darkroom.documents import MaskSummary
+    from darkroom.evaluation import load_mask_answers, load_mask_evaluation, summarise_masks
+
+    folders = [workspace.runs_folder / name for name in runs]
+    evaluations = [load_mask_evaluation(folder, split) for folder in folders]
+    answers = [load_mask_answers(folder, split) for folder in folders]
+    return MaskSummary(evaluations, summarise_masks(evaluations, answers))
 
 
 NEXT_STEPS = (

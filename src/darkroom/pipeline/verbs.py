@@ -134,13 +134,7 @@ def init(
     root = (workspace.root / name).resolve()
     folder = (images or root / "pictures").resolve()
     _refuse_old_project(root)
-    if not folder.is_dir():
-        raise NotFound(
-            "init.no-folder",
-            "No folder {folder}.",
-            do="Give the folder that holds the pictures: darkroom init NAME --images FOLDER",
-            folder=folder,
-        )
+    _refuse_no_folder(folder)
     refuse_own_folder(root, folder)
     found = find_format(format or detect(folder))
     places = weights_places(workspace.settings, root)
@@ -236,6 +230,16 @@ def _refuse_old_project(root: Path) -> None:
             do="Work on it: cd {quoted} && darkroom run",
             root=root,
             quoted=shlex.quote(str(root)),
+        )
+
+
+def _refuse_no_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise NotFound(
+            "init.no-folder",
+            "No folder {folder}.",
+            do="Give the folder that holds the pictures: darkroom init NAME --images FOLDER",
+            folder=folder,
         )
 
 

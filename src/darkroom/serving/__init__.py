@@ -1,5 +1,6 @@
 """Run an exported model or a bundle: image bytes in, probabilities out; torch is not needed."""
 
+from darkroom.serving.mask_prediction import MaskPrediction
 from darkroom.serving.prediction import Prediction
 from darkroom.serving.predictor import Predictor
 from darkroom.serving.runtimes import RUNTIMES, Answer, Carried, Runtime, Session, find, open_session
@@ -8,6 +9,7 @@ __all__ = [
     "RUNTIMES",
     "Answer",
     "Carried",
+    "MaskPrediction",
     "Prediction",
     "Predictor",
     "Runtime",

@@ -51,7 +51,8 @@ class LiteRTSession:
 
     def run(self, tensors: np.ndarray) -> Answer:
         """Answers to (N, height, width, channels) uint8."""
-        probabilities = np.empty((len(tensors), self._probabilities["shape"][1]), np.float32)
+        shape = (len(tensors), *self._probabilities["shape"][1:])  # of masks (N, height, width, classes)
+        probabilities = np.empty(shape, np.float32)
         embedding = None
         if self._embedding is not None:
             embedding = np.empty((len(tensors), self._embedding["shape"][1]), np.float32)

@@ -11,6 +11,7 @@ from darkroom.domain import DomainAnswer, DomainCheck, read_sketch
 from darkroom.errors import Invalid, NotFound
 from darkroom.images import Transform, apply_contract, decode
 from darkroom.records import BundleFile, ModelCard
+from darkroom.serving.mask_prediction import MaskPrediction, mask_on_photo
 from darkroom.serving.prediction import Prediction
 from darkroom.serving.runtimes import RUNTIMES, Answer, Session, damaged, find, open_session, runtime_of
 from darkroom.tasks.calibration import scaled
@@ -74,11 +75,19 @@ class Predictor:
         return cls(session, card, path, domain)
 
     def predict(self, image: bytes) -> Prediction:
-        """Answers to the encoded bytes of one picture.
+        """Answers to the encoded bytes of one picture; a model for masks is asked with `predict_mask`.
 
         Raises:
             InvalidImage: the bytes are not a picture, or it is too large.
+            Invalid: the model answers masks.
         """
+        if self.card.task == "segmentation":
+            raise Invalid(
+                "predictor.masks",
+                "{file} answers masks, not classes of whole pictures.",
+                do="Ask it with predict_mask.",
+                file=self.path.name,
+            )
         prepared = apply_contract(decode(image), self.card.contract)
         answer = self.predict_tensors(prepared.tensor[None])
         said = self._said(
@@ -86,6 +95,36 @@ class Predictor:
             None if answer.embedding is None else tuple(answer.embedding[0].tolist()),
         )
         return said.model_copy(update={"domain": self.checked(prepared.tensor, prepared.transform, answer)})
+
+    def predict_mask(self, image: bytes) -> MaskPrediction:
+        """Answers with a mask of the photo's size to the encoded bytes of one picture.
+
+        Raises:
+            InvalidImage: the bytes are not a picture, or it is too large.
+            Invalid: the model answers for whole pictures, or with NaN.
+        """
+        if self.card.task != "segmentation":
+            raise Invalid(
+                "predictor.no-masks",
+                "{file} answers {task}, not masks.",
+                do="Ask it with predict.",
+                file=self.path.name,
+                task=self.card.task,
+            )
+        decoded = decode(image)
+        prepared = apply_contract(decoded, self.card.contract)
+        answer = self.predict_tensors(prepared.tensor[None])
+        mask, photo = mask_on_photo(
+            answer.probabilities[0], prepared.transform, decoded, self.card.labels
+        )
+        return MaskPrediction(
+            mask=mask,
+            photo=photo,
+            labels=self.card.labels,
+            file=self.path.name,
+            runtime=self.runtime,
+            domain=self.checked(prepared.tensor, prepared.transform, answer),
+        )
 
     def checked(
         self, tensor: np.ndarray, photo: Transform | None, answer: Answer, place: int = 0
@@ -171,7 +210,12 @@ def _check(session: Session, card: ModelCard, path: Path) -> None:
         raise damaged(
             path, f"it takes {session.input_shape}, and its model card says {card.contract.shape}"
         )
-    classes = session.run(np.zeros((1, *session.input_shape), np.uint8)).probabilities.shape[1]
+    shape = session.run(np.zeros((1, *session.input_shape), np.uint8)).probabilities.shape
+    size = session.input_shape[:2] if card.task == "segmentation" else ()
+    if shape[1:-1] != size:
+        kind = "masks of its input's size" if size else "one probability per class"
+        raise damaged(path, f"it gives {shape[1:]}, and its model card says that it answers with {kind}")
+    classes = shape[-1]
     if classes != len(card.labels):
         raise damaged(
             path, f"it gives {classes} probabilities for the {len(card.labels)} labels of its card"

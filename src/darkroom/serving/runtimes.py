@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     """What a model answers to N tensors."""
 
     probabilities: np.ndarray
-    """(N, classes) float32."""
+    """(N, classes) float32; of masks (N, height, width, classes)."""
     embedding: np.ndarray | None
     """(N, E) float32, where the file gives it."""
 

@@ -1,0 +1,211 @@
+"""Evaluate and compare runs that answer masks, and hand over the report."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from darkroom import atomic
+from darkroom.operations.evaluation import CompareReport, EvaluateReport
+from darkroom.operations.gates import check_names, hold_quality, same_recipe
+from darkroom.operations.handed_over import handed_over_run, take_back
+from darkroom.operations.judged import count_looks
+from darkroom.operations.mask_judged import judged_masks
+from darkroom.operations.papers import Papers, deliver_papers
+from darkroom.records import Gate, Interval, Split, missed_gates
+from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.datasets import RenderedSplit
+    from darkroom.documents import ShownMask
+    from darkroom.evaluation import MaskAnswers, MaskClonesSummary, MaskEvaluation, WorstMask
+
+__all__ = ["compare_mask_runs", "evaluate_mask_runs"]
+
+MOST_SHOWN = 24
+LONGEST_PX = 320
+"""Side up to which masks are shown whole; larger ones lose every second, third, … pixel."""
+
+JPEG = {"format": "JPEG", "quality": 85, "subsampling": 0}
+
+
+def evaluate_mask_runs(workspace: Workspace, runs: tuple[str, ...], split: Split) -> EvaluateReport:
+    """Says how good runs that answer masks are on a split; see `model.evaluate`."""
+    from darkroom.evaluation import summarise_masks
+
+    for name in runs:  # before anything is looked at
+        check_names(workspace, workspace.catalogue.runs.get(name).dataset)
+    found = [judged_masks(workspace, name, split) for name in runs]
+    evaluations, answers = [one.evaluation for one in found], [one.answers for one in found]
+    clones = summarise_masks(evaluations, answers)
+    gates = hold_quality(workspace, runs)
+    dataset = workspace.catalogue.runs.get(runs[0]).dataset
+    bad = missed_gates(gates) and handed_over_run(workspace) in runs
+    looks = f"{split} of {dataset} was looked at {count_looks(workspace, dataset, split).words}."
+    path, papers = _deliver(workspace, evaluations, answers, clones, gates, looks)
+    return EvaluateReport(
+        runs=runs,
+        split=split,
+        images=evaluations[0].figures.count,
+        figure="mean IoU",
+        columns=("run", "seed", "mean IoU", "95 % interval", "pixel accuracy", "boundary F1"),
+        rows=tuple(_row(one) for one in evaluations),
+        spread=_spoken_spread(clones, alike=same_recipe(workspace, runs)),
+        gates=gates,
+        looks=looks,
+        said=tuple(_spoken_classes(one) for one in evaluations),
+        taken_back=take_back(workspace) if bad else (),
+        missing=papers.missing,
+        path=path,
+        docx=papers.docx,
+        pdf=papers.pdf,
+    )
+
+
+def compare_mask_runs(workspace: Workspace, first: str, second: str, split: Split) -> CompareReport:
+    """Compares two runs that answer masks, picture by picture; see `model.compare`."""
+    from darkroom.evaluation import compare_masks
+    from darkroom.operations.judged import DRAWS
+
+    answers = [judged_masks(workspace, name, split).answers for name in (first, second)]
+    found = compare_masks(*answers, draws=DRAWS)
+    low, high = found.difference.low, found.difference.high
+    return CompareReport(
+        first=first,
+        second=second,
+        figure=found.figure,
+        verdict=found.verdict,
+        difference=f"{found.difference.value:+.4f} [{low:+.4f}, {high:+.4f}]",
+        only_first_right=found.only_first_right,
+        only_second_right=found.only_second_right,
+        churn=found.churn,
+    )
+
+
+def _deliver(
+    workspace: Workspace,
+    evaluations: list[MaskEvaluation],
+    answers: list[MaskAnswers],
+    clones: MaskClonesSummary,
+    gates: Sequence[Gate],
+    looks: str,
+) -> tuple[str, Papers]:
+    """Writes the page, the same as .docx and PDF, and the figures as JSON."""
+    from darkroom.documents import segmentation_page, segmentation_paper
+    from darkroom.operations.deliverables import evaluation_page_of
+
+    split = evaluations[0].source.split
+    facts: dict[str, Any] = {
+        "project": workspace.project.project.name,
+        "evaluations": evaluations,
+        "clones": clones,
+        "shown": _shown(workspace, evaluations, answers),
+        "gates": gates,
+        "looks_in_all": looks,
+    }
+    figures = {
+        "gates": [gate.model_dump(mode="json") for gate in gates],
+        "clones": clones.model_dump(mode="json"),
+        "runs": [one.model_dump(mode="json") for one in evaluations],
+    }
+    place = evaluation_page_of([one.source.run for one in evaluations], split)
+    page = workspace.deliverables / place
+    atomic.write_text(page.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
+    papers = deliver_papers(workspace, place, segmentation_paper(**facts))
+    atomic.write_bytes(page, segmentation_page(**facts))
+    return workspace.relative(page), papers
+
+
+def _shown(
+    workspace: Workspace, evaluations: list[MaskEvaluation], answers: list[MaskAnswers]
+) -> list[ShownMask]:
+    """Returns the worst pictures over all runs, each with the answer of the run that is worst on it."""
+    from darkroom.datasets import render
+
+    found: dict[str, tuple[WorstMask, str, MaskAnswers]] = {}
+    for one, own in zip(evaluations, answers, strict=True):
+        for worst in one.worst:
+            if worst.image_id not in found or worst.miou < found[worst.image_id][0].miou:
+                found[worst.image_id] = (worst, one.source.run, own)
+    chosen = sorted(found.values(), key=lambda entry: (entry[0].miou, entry[0].image_id))[:MOST_SHOWN]
+    source = evaluations[0].source
+    version = workspace.catalogue.datasets.get(source.dataset)
+    images = render(workspace, version).split(source.split)
+    places = {image_id: place for place, image_id in enumerate(images.image_ids)}
+    several = len(evaluations) > 1
+    return [
+        _drawn(images, places[worst.image_id], own, _words(worst, run if several else ""))
+        for worst, run, own in chosen
+    ]
+
+
+def _drawn(images: RenderedSplit, place: int, own: MaskAnswers, words: str) -> ShownMask:
+    from darkroom.documents import ShownMask
+    from darkroom.images import difference, overlay
+
+    at = np.array([place])
+    photo, mask, answer = images.gather(at)[0], images.gather_masks(at)[0], own.mask(place)
+    step = -(-max(mask.shape) // LONGEST_PX)
+    photo, mask, answer = (array[::step, ::step] for array in (photo, mask, answer))
+    plain = overlay(photo, np.zeros_like(mask))
+    drawn = (plain, overlay(photo, mask), overlay(photo, answer), difference(photo, mask, answer))
+    return ShownMask(images.image_ids[place], words, *(_jpeg(one) for one in drawn))
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, **JPEG)
+    return file.getvalue()
+
+
+def _words(worst: WorstMask, run: str) -> str:
+    mixed = ", ".join(f"{one.truth} taken for {one.answer} ({one.pixels:,})" for one in worst.mix_ups)
+    head = f"Mean IoU {worst.miou:.1%}, {worst.wrong_pixels:,} of {worst.pixels:,} pixels wrong"
+    return f"{head}{f', answered by {run}' if run else ''}: {mixed}."
+
+
+def _spoken_classes(one: MaskEvaluation) -> str:
+    """Returns the IoU of each class in words, the weakest first."""
+    known = [row for row in one.figures.classes if row.iou is not None]
+    ranked = sorted(known, key=lambda row: row.iou.value if row.iou else 0.0)
+    said = ", ".join(f"{row.label} {row.iou}" for row in ranked[:6])
+    more = f" and {len(ranked) - 6} more" if len(ranked) > 6 else ""
+    absent = [row.label for row in one.figures.classes if row.iou is None]
+    gone = f"; no picture shows {', '.join(absent)}" if absent else ""
+    return f"{one.source.run}, IoU: {said}{more}{gone}"
+
+
+def _spoken_spread(clones: MaskClonesSummary, *, alike: bool) -> str:
+    miou, count = clones.miou, len(clones.runs)
+    if miou.sd is None:
+        return f"One clone, mean IoU {miou.mean:.4f}; how much chance decides is unknown: train clones."
+    differing = "" if clones.churn is None else f"; two of them differ on {clones.churn:.1%} of the pixels"
+    if not alike:
+        return (
+            f"{count} runs of different recipes, mean IoU from {miou.min:.4f} to {miou.max:.4f}{differing}. "
+            "Compare two of them: darkroom model compare"
+        )
+    return f"Mean IoU over {count} clones: mean {miou.mean:.4f}, sd {miou.sd:.4f}{differing}."
+
+
+def _row(one: MaskEvaluation) -> tuple[str, ...]:
+    figures = one.figures
+    miou = figures.miou
+    return (
+        one.source.run,
+        str(one.source.seed),
+        f"{miou.value:.4f}",
+        f"[{miou.low:.4f}, {miou.high:.4f}]",
+        _value(figures.pixel_accuracy),
+        _value(figures.boundary_f1),
+    )
+
+
+def _value(figure: Interval | None) -> str:
+    return "—" if figure is None else f"{figure.value:.4f}"
