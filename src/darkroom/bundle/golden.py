@@ -151,7 +151,8 @@ class GoldenVectors:
         """
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-            refuse_newer(f"{GOLDEN}/{INDEX}", index.get("schema_version"), WITH_MASKS)
+            known = WITH_MASKS if any("mask" in entry for entry in index["vectors"]) else GOLDEN_VERSION
+            refuse_newer(f"{GOLDEN}/{INDEX}", index.get("schema_version"), known)
             contract = Contract.model_validate(index["contract"])
             vectors = tuple(_read(folder, entry, contract) for entry in index["vectors"])
             if len({vector.outputs for vector in vectors if vector.outputs is not None}) > 1:

@@ -111,7 +111,7 @@ def _notes(figures: SegmentationFigures, groups: Sequence[str | None] | None) ->
     if invented:
         yield f"{_listed(invented)} was answered all the same; that costs the classes that are right there."
     scarce = [row.label for row in figures.classes if 0 < row.support < FEW_IMAGES]
-    if scarce:
+    if scarce and figures.count >= FEW_IMAGES:
         yield f"Fewer than {FEW_IMAGES} images show {_listed(scarce)}: those figures say little."
     tiny = [row.label for row in figures.classes if 0 < row.pixels < FEW_PIXELS]
     if tiny:

@@ -157,9 +157,9 @@ def _torch_model(workspace: Workspace, run: str) -> Model:
     domain = None if sketch is None else DomainCheck(sketch)
 
     def checked(tensor: np.ndarray, photo: Transform, found: Answer) -> DomainAnswer | None:
-        if domain is None or found.embedding is None:
+        if domain is None:
             return None
-        return domain.check(tensor, photo, found.embedding[0])
+        return domain.check(tensor, photo, None if found.embedding is None else found.embedding[0])
 
     return Model(
         name=run,

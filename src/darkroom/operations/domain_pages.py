@@ -55,7 +55,7 @@ def deliver_checked(workspace: Workspace, report: PredictReport) -> str:
 
 
 def _of_files(paths: Mapping[str, str]) -> Mapping[str, bytes]:
-    """Returns small copies of picture files by name, of name → path; one that cannot be read is left out."""
+    """Returns small copies of files, name → path, by name; one that cannot be read is left out."""
     from pathlib import Path
 
     from darkroom.images import thumbnail

@@ -12,6 +12,7 @@ from darkroom.operation import DatasetRef, Produced, RunRef, operation
 from darkroom.operations.forgotten import spoken_marks
 from darkroom.operations.gates import check_names, hold_quality, quality_content
 from darkroom.operations.judged import kept
+from darkroom.operations.mask_judged import kept_masks
 from darkroom.operations.run_costs import remarks, shown_costs, spoken_plan, took
 from darkroom.operations.run_making import run_for
 from darkroom.operations.run_weights import LIBRARIES
@@ -294,7 +295,7 @@ def list_runs(workspace: Workspace, *, dataset: DatasetRef | None = None) -> Run
                 run.dataset,
                 run.network,
                 str(run.seed),
-                _figure(workspace, run),
+                _listed(workspace, run),
                 run.created_at.strftime("%Y-%m-%d %H:%M"),
             )
             for run in workspace.catalogue.runs.list(dataset=dataset)
@@ -330,10 +331,18 @@ def preview(
     return PreviewReport(path=deliver_preview(workspace, version, augment, seed))
 
 
+def _listed(workspace: Workspace, run: Run) -> str:
+    """Returns the validation figure that decides: accuracy, for masks the mean IoU."""
+    of_masks = "val.miou" in run.metrics
+    return f"mean IoU {_figure(workspace, run, 'val.miou')}" if of_masks else _figure(workspace, run)
+
+
 def _figure(workspace: Workspace, run: Run, by: str = "val.accuracy") -> str:
-    """Returns a validation figure in words; an accuracy with its interval."""
+    """Returns a validation figure in words; accuracy, and mean IoU where masks are kept, with its interval."""
     value = run.metrics.get(by)
     interval = _interval(workspace, run) if by == "val.accuracy" else None
+    if by == "val.miou" and (found := kept_masks(workspace, run.id, "val")) is not None:
+        interval = found.evaluation.figures.miou
     return "—" if value is None else str(interval or f"{value:.4f}")
 
 

@@ -73,7 +73,9 @@ class Board(Result):
     images: int
     """Pictures in the catalogue."""
     labelled: int
-    """Pictures with a class."""
+    """Pictures with a class; with a mask where none has a class and some have masks."""
+    slot: str = "class"
+    """What was counted: "class" or "mask"."""
     rows: tuple[BoardRow, ...]
     at_work: str = ""
     """What a `darkroom run` is doing right now; empty when none is at work."""
@@ -88,7 +90,7 @@ class Board(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields the board."""
-        yield f"{self.project}: {self.images:,} pictures, {self.labelled:,} with a class"
+        yield f"{self.project}: {self.images:,} pictures, {self.labelled:,} with a {self.slot}"
         if self.at_work:
             yield self.at_work
         rows = [
@@ -112,10 +114,13 @@ def read_board(workspace: Workspace) -> Board:
     missed = last_missed(workspace)
     states = _stage_states(workspace, missed)
     catalogue = workspace.catalogue
+    counts = {slot: catalogue.annotations.counts(slot).answered for slot in ("class", "mask")}
+    slot = "mask" if counts["mask"] and not counts["class"] else "class"
     return Board(
         project=workspace.project.project.name,
         images=catalogue.images.count(),
-        labelled=catalogue.annotations.counts("class").answered,
+        labelled=counts[slot],
+        slot=slot,
         rows=tuple(_row(workspace, number, title, states) for number, title in enumerate(LIFE_CYCLE, 1)),
         at_work=_at_work(workspace),
         missed=_missed(missed, states),

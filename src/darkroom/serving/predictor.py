@@ -114,9 +114,7 @@ class Predictor:
         decoded = decode(image)
         prepared = apply_contract(decoded, self.card.contract)
         answer = self.predict_tensors(prepared.tensor[None])
-        mask, photo = mask_on_photo(
-            answer.probabilities[0], prepared.transform, decoded, self.card.labels
-        )
+        mask, photo = mask_on_photo(answer.probabilities[0], prepared.transform, decoded, self.card.labels)
         return MaskPrediction(
             mask=mask,
             photo=photo,
