@@ -27,7 +27,7 @@ def test_a_full_disk_leaves_no_part_of_a_blob(tmp_path: Path, monkeypatch: pytes
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StorageFailed, match="No space left"):
+        with pytest.raises(StorageFailed, match="no room left"):
             blobs.put(b"after")
     assert files_under(tmp_path) == [there]
     assert list(blobs.list()) == [there]

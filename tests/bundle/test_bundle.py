@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_old_bundle_and_nothing_else(
 
     with monkeypatch.context() as patch:
         patch.setattr(writer, full)
-        with pytest.raises(StorageFailed, match="No space left"):
+        with pytest.raises(StorageFailed, match="no room left"):
             made.bundle(folder, models=[model])
     assert read_bundle(folder).manifest == before
     assert sorted(folder.parent.iterdir()) == around

@@ -290,7 +290,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(frozen, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        with pytest.raises(StorageFailed, match="No space left"):
+        with pytest.raises(StorageFailed, match="no room left"):
             render(workspace, version)
     assert [path for path in workspace.renderings.iterdir() if path.is_dir()] == []
     assert len(render(workspace, version).split("train")) == 24
