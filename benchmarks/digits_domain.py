@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from digits_experiment import CONTRACT, TRAIN, TUTORIAL, VAL
+from digits_experiment import CONTRACT, DOMAIN_PART, TRAIN, TUTORIAL, VAL
 from drawn_digits import CONDITIONS, Condition, draw
 from PIL import Image
 
@@ -39,7 +39,6 @@ from darkroom.networks.saved import load
 from darkroom.records import Contract, Spread
 from darkroom.statistics import paired_difference, spread
 
-HEADING = "## The domain check"
 DARK = CONTRACT.model_copy(update={"enhance": ("dark_background",)})
 AUGMENT = {"invert": 0.5, "contrast": 0.4, "brightness": 0.1}
 """What the check proposes for red on white: recipe.augment.invert = 0.5 and .contrast = 0.35 to 0.4; with a
@@ -90,7 +89,7 @@ def main() -> None:
             print(json.dumps(row))
     text = "\n".join(_page(options, rows, sketches[: len(plain)], accuracies, same)) + "\n"
     if options.page:
-        before = options.page.read_text(encoding="utf-8").partition(HEADING)[0].rstrip()
+        before = options.page.read_text(encoding="utf-8").partition(DOMAIN_PART)[0].rstrip()
         options.page.write_text(f"{before}\n\n{text}", encoding="utf-8")
     elif not options.json:
         print(text)
@@ -268,7 +267,7 @@ def _page(
     accuracies: dict[str, list[float]],
     changed: int,
 ) -> Iterator[str]:
-    yield HEADING
+    yield DOMAIN_PART
     yield ""
     yield "This part is written by `benchmarks/digits_domain.py`. Each clone of (a) at its best epoch has"
     yield f"a sketch of its training pictures; the thresholds are chosen on the {VAL:,} validation pictures"

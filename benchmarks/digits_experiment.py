@@ -7,7 +7,8 @@ LeNet on MNIST, 4,500 pictures to train on and 1,500 to validate, with the setti
 (SGD, rate 0.01, divided by ten every third of the training). Three ways: (a) clones that differ by their
 seed alone; (b) each of them trained on for as many epochs again; (c) a configuration that fails. Snapshots
 of three epochs are asked about drawn digits under six conditions, through the same contract as MNIST. Every
-clone sees the same drawings.
+clone sees the same drawings. What the domain check says about them: digits_domain.py, which writes the last
+part of the page; it is kept here.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ TUTORIAL: dict[str, Any] = {
     "optimiser": {"name": "sgd", "momentum": 0.9},
     "schedule": {"name": "step", "warmup_epochs": 0, "step_factor": 0.1},
 }
+DOMAIN_PART = "## The domain check"
+"""Heading of the part of the page that digits_domain.py writes."""
+
 FAILING_RATE = 0.2
 """A rate twenty times too large."""
 
@@ -81,7 +85,10 @@ def main() -> None:
             print(json.dumps(row))
     page = "\n".join(_page(options, rows, answers, truth, accuracies)) + "\n"
     if options.page:
-        options.page.write_text(page, encoding="utf-8")
+        before = options.page.read_text(encoding="utf-8") if options.page.is_file() else ""
+        _, heading, rest = before.partition(DOMAIN_PART)
+        kept = f"\n{heading}{rest}" if heading else ""
+        options.page.write_text(page.rstrip() + "\n" + kept, encoding="utf-8")
     elif not options.json:
         print(page)
 

@@ -1,4 +1,4 @@
-"""Golden vectors of models for masks, and the bundles that hold them: written, read, and what does not fit."""
+"""Golden vectors of models for masks, and bundles that hold them: written, read, and what does not fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.bundle import GoldenVectors, ModelFile, inspect, read_bundle, write_bundle
 from darkroom.bundle.golden_mask import GoldenMask
-from darkroom.errors import DarkroomError, Damaged, Invalid, Unsupported
+from darkroom.errors import Damaged, DarkroomError, Invalid, Unsupported
 from tests.export.tiny import CARD as WHOLE
 from tests.export.tiny_masks import CARD, CONTRACT, LABELS, Numpy, bundle, golden, write_tiny
 
@@ -46,7 +46,7 @@ def test_answers_are_held_against_it() -> None:
     found = GoldenMask.of(draw)
     assert found.apart(draw) == (0, 0.0)
     other = draw.copy()
-    other[2, 2] = other[2, 2][::-1] + (0.25, 0, 0)
+    other[2, 2] = other[2, 2][::-1] + np.array((0.25, 0, 0), np.float32)
     differing, largest = found.apart(other)
     assert (differing, largest > 0.2) == (1, True)
     other[0, 0] = np.nan

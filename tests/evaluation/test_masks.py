@@ -1,4 +1,4 @@
-"""Evaluating a run that answers masks: its figures, what it leaves, what is refused, and how runs compare."""
+"""Evaluating a run that answers masks: its figures, what it leaves, what is refused, how runs compare."""
 
 import json
 import tracemalloc

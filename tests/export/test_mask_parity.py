@@ -167,7 +167,9 @@ def test_a_report_is_read_back_as_it_was(tmp_path: Path) -> None:
 # torch's own tracer warns of what it does itself.
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("kind", ["lraspp", "unet", "deeplabv3plus"])
-def test_each_kind_of_network_trains_a_step_and_leaves_as_onnx_and_litert(kind: str, tmp_path: Path) -> None:
+def test_each_kind_of_network_trains_a_step_and_leaves_as_onnx_and_litert(
+    kind: str, tmp_path: Path
+) -> None:
     name, height, width = f"{kind}/resnet18", 64, 96
     torch.manual_seed(2)
     network = build(name, channels=3, size=(height, width), classes=3)

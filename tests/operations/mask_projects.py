@@ -15,7 +15,7 @@ __all__ = ["draw_shapes", "made_project", "without_stage"]
 
 
 def draw_shapes(folder: Path, count: int = 30, width: int = 64, height: int = 48) -> Path:
-    """Writes pictures of an orange disc or a blue box each, with masks; of the first rows nothing is said."""
+    """Writes pictures of an orange disc or a blue box, with masks; of the first rows nothing is said."""
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import shutil
@@ -31,7 +32,8 @@ def made(tmp_path_factory):
         clones=2,
         width_px="64",
         height_px="48",
-        epochs="8",
+        epochs="12",
+        batch_size="6",
         learning_rate="0.01",
         threads="1",
         miou="0.05",
@@ -47,11 +49,11 @@ def copy(made, tmp_path):
     return tmp_path / "moved" / "p"
 
 
-def photo(folder: Path, width: int = 90, height: int = 48, orientation: int = 1) -> Path:
-    """Writes a wide photo with an orange disc, turned as a camera turns it."""
+def photo(folder: Path, width: int = 112, height: int = 84, orientation: int = 1) -> Path:
+    """Writes a large photo with an orange disc, turned as a camera turns it."""
     y, x = np.mgrid[:height, :width]
     pixels = np.random.default_rng(3).integers(0, 70, (height, width, 3))
-    pixels[(y - 24) ** 2 + (x - 45) ** 2 < 144] += np.array((150, 60, 20))
+    pixels[(y - 42) ** 2 + (x - 56) ** 2 < 400] += np.array((150, 60, 20))
     turned = np.rot90(pixels.astype(np.uint8), {1: 0, 6: 1}[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -82,7 +84,7 @@ def test_all_stages_run_and_hand_over(made):
 
 
 def test_the_run_says_how_good_the_masks_are(made):
-    words = " ".join(note for stage in made[1].stages for note in stage.notes)
+    words = " ".join(str(line) for line in made[1].display())
     assert "mean IoU" in words
     assert "Mean IoU over 2 clones" in words
     assert "of the pixels" in words
@@ -111,9 +113,9 @@ def test_the_tables_speak_of_masks(made, capsys):
         chosen = project.model.select(runs=("r-1", "r-2"), by="val.miou")
         values = {run: float(figure.split()[0]) for run, figure in chosen.rows}
         assert chosen.run == max(values, key=lambda run: values[run])
-    assert main(["--project", str(root), "status"]) == 0
+    assert main(["status", "--project", str(root)]) == 0
     assert "30 pictures, 30 with a mask" in capsys.readouterr().out
-    assert main(["--project", str(root), "brief", "check"]) == 0
+    assert main(["brief", "check", "--project", str(root)]) == 0
     assert "parity pixels" in capsys.readouterr().out
 
 
@@ -134,23 +136,23 @@ def test_masks_have_the_size_of_the_upright_photo_and_are_alike_in_torch_and_onn
     with darkroom.open(made[0]) as project:
         for using in ("torch", "onnx"):
             (one,) = project.predict(images=(path,), using=using).masks
-            assert (one.width_px, one.height_px) == (90, 48)
+            assert (one.width_px, one.height_px) == (112, 84)
             found[using] = one.pixels
-            assert one.overlay_pixels.shape == (48, 90, 3)
+            assert one.overlay_pixels.shape == (84, 112, 3)
     mask = found["torch"]
-    assert mask.shape == (48, 90)
+    assert mask.shape == (84, 112)
     assert (mask == found["onnx"]).mean() >= 0.9999
     assert set(np.unique(mask)) <= {0, 1, 2}
-    assert (mask[20:28, 40:50] == 1).mean() > 0.5, "the disc is found"
+    assert (mask[36:48, 50:62] == 1).mean() > 0.5, "the disc is found"
 
 
 def test_the_files_are_a_mask_of_class_numbers_and_the_photo_with_a_layer(made, tmp_path):
     with darkroom.open(made[0]) as project:
         (one,) = project.predict(images=(photo(tmp_path),)).masks
     with Image.open(made[0] / one.mask) as image:
-        assert (image.mode, image.size, image.format) == ("L", (90, 48), "PNG")
+        assert (image.mode, image.size, image.format) == ("L", (112, 84), "PNG")
     with Image.open(made[0] / one.overlay) as image:
-        assert (image.mode, image.size) == ("RGB", (90, 48))
+        assert (image.mode, image.size) == ("RGB", (112, 84))
     assert sum(one.shares.values()) == pytest.approx(1)
     assert one.shares["disc"] == pytest.approx((one.pixels == 1).mean())
     assert one.unanswered == 0
@@ -183,9 +185,29 @@ def test_over_http_a_mask_can_come_inside_the_answer(copy):
         assert np.array_equal(np.asarray(image), np.asarray(Image.open(copy / one["mask"])))
 
 
+def test_a_forgotten_picture_leaves_no_mask_and_no_overlay_behind(copy):
+    path = copy.parent / "shapes" / "images" / "003.png"
+    with darkroom.open(copy) as project:
+        (one,) = project.predict(images=(path,)).masks
+        (other,) = project.predict(images=(copy.parent / "shapes" / "images" / "004.png",)).masks
+        image_id = hashlib.sha256(path.read_bytes()).hexdigest()
+        project.image.forget(images=(image_id,), reason="asked to")
+    assert not (copy / one.mask).exists()
+    assert not (copy / one.overlay).exists()
+    assert (copy / other.mask).exists()
+    left = [
+        file
+        for file in copy.rglob("*")
+        if file.is_file()
+        and file.suffix in {".html", ".json", ".masks", ".png"}
+        and image_id.encode() in file.read_bytes()
+    ]
+    assert left == []
+
+
 def test_a_missed_iou_ends_with_7_and_takes_the_bundle_back(copy, capsys):
     write(copy / "darkroom.toml", iou="{disc = 0.9999}")
-    assert main(["--project", str(copy), "run"]) == 7
+    assert main(["run", "--project", str(copy)]) == 7
     assert 'IoU of "disc" ≥ 0.9999: fail' in " ".join(capsys.readouterr().out.split())
     assert not (copy / "deliverables/09-mobile/bundle").exists()
 
@@ -208,9 +230,7 @@ def test_people_go_from_masks_to_a_bundle_that_answers_alike(tmp_path, shared_da
     classes = shared_data / "people" / "classes.txt"
     if classes.is_file():
         shutil.copy(classes, tmp_path / "people")
-    root, report = made_project(
-        tmp_path, Path("people"), clones=1, domain=True, epochs="2", threads="1"
-    )
+    root, report = made_project(tmp_path, Path("people"), clones=1, domain=True, epochs="2", threads="1")
     assert set(stages(report).values()) == {"done"}
     parity = json.loads((root / "deliverables/09-mobile/parity.json").read_text())
     assert [file["target"] for file in parity["files"]] == ["onnx", "litert"]
@@ -218,9 +238,10 @@ def test_people_go_from_masks_to_a_bundle_that_answers_alike(tmp_path, shared_da
     with Image.open(names[0]) as image:
         size = image.size
     with darkroom.open(root) as project:
-        masks = [
-            project.predict(images=(names[0],), using=using).masks[0] for using in ("torch", "onnx", "litert")
+        answers = [
+            project.predict(images=(names[0],), using=using) for using in ("torch", "onnx", "litert")
         ]
+        masks = [answer.masks[0] for answer in answers]
     assert {(one.width_px, one.height_px) for one in masks} == {size}
     assert all((one.pixels == masks[0].pixels).mean() >= 0.9999 for one in masks)
     assert masks[0].domain is not None

@@ -24,9 +24,7 @@ def plain_counts(mask, answer, classes, tolerance):
             own = first[y, x]
             found[row, own] += 1
             found[row + 1, own] += any(
-                (y - a) ** 2 + (x - b) ** 2 <= tolerance**2
-                and second[a, b] == own
-                and edge(second, a, b)
+                (y - a) ** 2 + (x - b) ** 2 <= tolerance**2 and second[a, b] == own and edge(second, a, b)
                 for a, b in np.ndindex(mask.shape)
             )
     return found

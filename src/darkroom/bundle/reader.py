@@ -132,5 +132,6 @@ def _check_masks(bundle: Bundle) -> None:
             raise damaged(
                 f"{GOLDEN}/{vector.name}.mask",
                 bundle.folder,
-                f"it holds class {int(vector.mask.mask.max())}, and the card has {len(bundle.card.labels)} labels",
+                f"it holds class {int(vector.mask.mask.max())}, and the card has {len(bundle.card.labels)} "
+                "labels",
             )

@@ -49,7 +49,8 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
 
 def _output(card: ModelCard) -> tuple[str, ...]:
     return (
-        f"Output: probabilities, (1, {len(card.labels)}), in the order of the labels: {_some(card.labels)}.",
+        f"Output: probabilities, (1, {len(card.labels)}), in the order of the labels: "
+        f"{_some(card.labels)}.",
     )
 
 
@@ -57,9 +58,9 @@ def _mask_output(card: ModelCard) -> tuple[str, ...]:
     """Returns how an app makes a mask of the output, and lays it on the photo."""
     height, width, _ = card.contract.shape
     return (
-        f"Output: probabilities, float32 (1, {height}, {width}, {len(card.labels)}), rows, columns, classes "
-        f"in the order of the labels: {_some(card.labels)}. The answer to a pixel is the class with the "
-        "largest value, of equal ones the first; that makes a mask of class numbers from 0 on.",
+        f"Output: probabilities, float32 (1, {height}, {width}, {len(card.labels)}), rows, columns, "
+        f"classes in the order of the labels: {_some(card.labels)}. The answer to a pixel is the class "
+        "with the largest value, of equal ones the first; that makes a mask of class numbers from 0 on.",
         "Onto the photo: a pixel in column x of the upright photo lies inside the crop when crop_left <= x "
         "< crop_left + crop_width; it takes the answer in column pad_left + ((2*(x - crop_left) + 1) * "
         "resized_width) div (2*crop_width), and rows go the same way. What was cropped off has no answer; "

@@ -92,8 +92,8 @@ def runs_section(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSummar
     tolerance = evaluations[0].figures.tolerance_px
     columns = ("Run", "Seed", "Epoch", "Mean IoU", "Pixel accuracy", "Boundary F1")
     words = (
-        f"Each figure with its {level} interval; the line runs from {share(floor, 0)} to 100 %. Boundary F1 "
-        f"takes an outline as met up to {tolerance} px away."
+        f"Each figure with its {level} interval; the line runs from {share(floor, 0)} to 100 %. Boundary "
+        f"F1 takes an outline as met up to {tolerance} px away."
     )
     blocks: list[Block] = [Table(columns, rows, words, frozenset({1, 2}))]
     if clones.miou.sd is not None:
@@ -101,8 +101,8 @@ def runs_section(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSummar
             Text(
                 f"Over seeds: mean IoU {spell_spread(clones.miou)}; two clones differ on "
                 f"{share(clones.churn)} of the pixels. A clone's interval says what other pictures would "
-                "change, the spread what another seed would. No clone is picked by these figures: that would "
-                "be choosing by luck."
+                "change, the spread what another seed would. No clone is picked by these figures: that "
+                "would be choosing by luck."
             )
         )
     return Section("runs", "Clones" if len(evaluations) > 1 else "The run", tuple(blocks))
@@ -139,8 +139,8 @@ def confusion_section(evaluations: Sequence[MaskEvaluation]) -> Section:
     labels = evaluations[0].labels
     title = f"Confusion of pixels, {len(labels)} classes"
     words = (
-        "Row: the class that is right; column: the answer. Blue is right, red is wrong; shaded by the share "
-        "of the row."
+        "Row: the class that is right; column: the answer. Blue is right, red is wrong; shaded by the "
+        "share of the row."
     )
     drawing = Drawing(Drawn(partial(_drawn, matrix.tolist(), labels, title)), title, words)
     off = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
@@ -169,9 +169,9 @@ def worst_section(shown: Sequence[ShownMask]) -> Section:
 
 
 WORST_WORDS = (
-    "Smallest mean IoU within the picture first. A mask may be wrong, a picture may be bad, or the model may "
-    "have learned something absurd: look at each. Where they differ the picture is dark and the pixels are "
-    "bright; grey is what no mask says anything about."
+    "Smallest mean IoU within the picture first. A mask may be wrong, a picture may be bad, or the model "
+    "may have learned something absurd: look at each. Where they differ the picture is dark and the "
+    "pixels are bright; grey is what no mask says anything about."
 )
 
 
@@ -184,8 +184,8 @@ def measured_section(evaluations: Sequence[MaskEvaluation], looks_in_all: str) -
         f"{count(figures.pixels)} pixels with something said; masks of "
         f"{figures.width_px}×{figures.height_px} px, as the contract makes them.",
         f"{share(first.level, 0)} {figures.miou.method} over pictures"
-        f"{f' ({count(figures.groups)} groups)' if figures.groups else ''}, {count(first.draws)} draws, seed "
-        f"{first.seed}; Wilson's where no draw can differ.",
+        f"{f' ({count(figures.groups)} groups)' if figures.groups else ''}, {count(first.draws)} draws, "
+        f"seed {first.seed}; Wilson's where no draw can differ.",
         "IoU and pixel accuracy are of the sums over all pictures, so that large pictures of a class count "
         "for more; the mean leaves out classes that no picture shows.",
         f"Over all runs, {looks_in_all}" if looks_in_all else "",

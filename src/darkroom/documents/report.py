@@ -87,9 +87,7 @@ def _people(evaluations: Sequence[Evaluation], human: float | None) -> list[str]
     return [] if human is None else [against_people(one.figures.accuracy, human) for one in evaluations]
 
 
-def _sentence(
-    clones: ClonesSummary | None, masks: MaskSummary | None, parity: ParityReport | None
-) -> str:
+def _sentence(clones: ClonesSummary | None, masks: MaskSummary | None, parity: ParityReport | None) -> str:
     parts = [masks.lead] if masks is not None else []
     if clones is not None:
         accuracy, count = clones.accuracy, wording.count(clones.count)

@@ -65,9 +65,7 @@ def segmentation_page(
         gates=gates,
         legend=_legend(first.labels),
         worst_words=WORST_WORDS,
-        shown=[
-            {"words": one.words, "image_id": one.image_id, "four": _encoded(one)} for one in shown
-        ],
+        shown=[{"words": one.words, "image_id": one.image_id, "four": _encoded(one)} for one in shown],
         looks=max(one.looks for one in evaluations),
         speed=first.images_per_second,
         device=first.device,
@@ -108,9 +106,9 @@ def mask_lead(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSummary) 
             f"{count(first.count)} pictures; on other pictures of the same kind expect {ends(first.miou)}."
         )
     return (
-        f"{len(evaluations)} clones of {network or 'the network'}, alike but for their seed, reach a mean IoU "
-        f"of {share(clones.miou.mean)} on {count(first.count)} pictures on average; chance alone moves them "
-        f"from {share(clones.miou.min)} to {share(clones.miou.max)}."
+        f"{len(evaluations)} clones of {network or 'the network'}, alike but for their seed, reach a mean "
+        f"IoU of {share(clones.miou.mean)} on {count(first.count)} pictures on average; chance alone moves "
+        f"them from {share(clones.miou.min)} to {share(clones.miou.max)}."
     )
 
 

@@ -12,7 +12,7 @@ from darkroom.evaluation.held import Wanted, blank, held, over_clones
 from darkroom.evaluation.operating import Prices, prices_of
 from darkroom.evaluation.predictions import Predictions
 from darkroom.evaluation.record import Evaluation
-from darkroom.records import Brief, Gate, Interval, OperatingPoint
+from darkroom.records import Brief, Gate, OperatingPoint
 from darkroom.statistics import bootstrap_interval
 from darkroom.tasks.costs import cost_interval, cost_table
 from darkroom.tasks.operating import decide

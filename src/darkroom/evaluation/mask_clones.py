@@ -124,8 +124,8 @@ def _shared(first: MaskAnswers, second: MaskAnswers) -> tuple[np.ndarray, np.nda
     if first.size_px != second.size_px or first.counts.shape[1:] != second.counts.shape[1:]:
         raise Invalid(
             "evaluation.other-masks",
-            "The two runs answer masks of different sizes or classes: {first} and {second} pixels, {classes} "
-            "and {others} classes.",
+            "The two runs answer masks of different sizes or classes: {first} and {second} pixels, "
+            "{classes} and {others} classes.",
             do="Compare runs that were trained on one dataset version.",
             first="×".join(map(str, first.size_px)),
             second="×".join(map(str, second.size_px)),

@@ -71,9 +71,7 @@ def judge_masks(
     )
 
 
-def _worst(
-    answers: MaskAnswers, masks: Masks, classes: Sequence[str], most: int
-) -> Iterator[WorstMask]:
+def _worst(answers: MaskAnswers, masks: Masks, classes: Sequence[str], most: int) -> Iterator[WorstMask]:
     """Yields the images with the smallest IoU, of equal ones that with more wrong pixels, then by id."""
     found = image_miou(answers.counts)
     shown = answers.counts[:, SHOWN].sum(axis=1, dtype=np.int64)
@@ -95,9 +93,11 @@ def _mix_ups(mask: np.ndarray, answer: np.ndarray, classes: Sequence[str]) -> It
     counts = confusion_of(mask[None], answer[None], len(classes))[0]
     np.fill_diagonal(counts, 0)
     for place in np.argsort(-counts, axis=None, kind="stable")[:MOST_MIX_UPS].tolist():
-        truth, given = divmod(place, len(classes))
+        truth, given = divmod(int(place), len(classes))
         if counts[truth, given]:
-            yield MixUp(truth=classes[truth], answer=classes[given], pixels=int(counts[truth, given]))
+            yield MixUp(
+                truth=str(classes[truth]), answer=str(classes[given]), pixels=int(counts[truth, given])
+            )
 
 
 def _notes(figures: SegmentationFigures, groups: Sequence[str | None] | None) -> Iterator[str]:
@@ -118,7 +118,8 @@ def _notes(figures: SegmentationFigures, groups: Sequence[str | None] | None) ->
         yield f"Fewer than {FEW_PIXELS} pixels show {_listed(tiny)}: a few pixels decide its IoU."
     known = figures.pixels + figures.ignored
     if figures.ignored:
-        yield f"Of {figures.ignored / known:.1%} of the pixels no mask says what is right: they count for nothing."
+        share = f"{figures.ignored / known:.1%}"
+        yield f"Of {share} of the pixels no mask says what is right: they count for nothing."
     named = {str(group) for group in groups if group} if groups is not None else set()
     if figures.groups is not None and figures.groups < FEW_GROUPS:
         yield f"Only {figures.groups} groups: the intervals are likely too narrow."

@@ -68,9 +68,7 @@ def _gate(wanted: Wanted, one: MaskJudged) -> Gate:
     return held(wanted, figure, subject, split)
 
 
-def _over_clones(
-    wanted: Wanted, judged: Sequence[MaskJudged], drawn: Sequence[Resampled]
-) -> Gate | None:
+def _over_clones(wanted: Wanted, judged: Sequence[MaskJudged], drawn: Sequence[Resampled]) -> Gate | None:
     """Returns the gate of the mean over clones; the images are drawn once for all of them."""
     first = judged[0].evaluation
     place = first.labels.index(wanted.label) if wanted.label else None

@@ -162,9 +162,7 @@ def _predict(asked: _Asked, scratch: Path) -> tuple[ModelCard, MaskAnswers, np.n
 class _Counted:
     """Counts answers as they come, and packs them into a file."""
 
-    def __init__(
-        self, images: MaskedImages, answers: MaskAnswers, classes: int, file: BinaryIO
-    ) -> None:
+    def __init__(self, images: MaskedImages, answers: MaskAnswers, classes: int, file: BinaryIO) -> None:
         self._images, self._answers, self._file = images, answers, file
         self.confusion = np.zeros((classes, classes), np.int64)
         self.bad = self._done = 0
@@ -173,9 +171,7 @@ class _Counted:
         """Adds the masks (n, H, W) that were answered next."""
         places = np.arange(self._done, self._done + len(masks))
         right = self._images.gather_masks(places)
-        counts, confusion = count_pixels(
-            right, masks, len(self.confusion), self._answers.tolerance_px
-        )
+        counts, confusion = count_pixels(right, masks, len(self.confusion), self._answers.tolerance_px)
         self._answers.counts[places] = counts
         self.confusion += confusion
         for place, mask in zip(places.tolist(), masks, strict=True):

@@ -86,7 +86,8 @@ def _pixels(file: FileParity, limits: Limits, stopped: bool) -> Iterator[Gate]:
     if pixels is not None and not stopped:
         note = (
             f"lead of PyTorch's answer over the next where the file answers otherwise: "
-            f"{number(pixels.largest_margin, 2)}; largest difference of a probability: {number(file.max_abs, 2)}"
+            f"{number(pixels.largest_margin, 2)}; largest difference of a probability: "
+            f"{number(file.max_abs, 2)}"
         )
     largest = None if stopped or pixels is None else max(pixels.largest_margin, file.max_abs)
     yield _at_most("parity_margin", limits.parity_margin, file.file, largest, note=note)

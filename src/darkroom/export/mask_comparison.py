@@ -76,7 +76,7 @@ class MaskComparison(Comparison):
                 self._flips.append(shown)
 
     def check_golden(self, golden: GoldenVectors, limits: Limits) -> None:
-        """Asks about the golden vectors: nearly all of their pixels alike, and the kept probabilities near."""
+        """Asks about the golden vectors: nearly all pixels alike, the kept probabilities near."""
         found: dict[str, tuple[int, float]] = {}
         pixels = 0
         for vector in golden.vectors:

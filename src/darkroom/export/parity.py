@@ -10,8 +10,8 @@ import numpy as np
 from darkroom.bundle import GoldenVector, GoldenVectors
 from darkroom.errors import Invalid
 from darkroom.export.comparison import Comparison, ParityBatch, Truth
-from darkroom.export.mask_comparison import MaskComparison, MaskTruth
 from darkroom.export.latency import host, time_in_turn
+from darkroom.export.mask_comparison import MaskComparison, MaskTruth
 from darkroom.export.report import ConvertedFile, Latency, ParityReport
 from darkroom.records import Limits, ModelCard, now
 from darkroom.serving import Answer

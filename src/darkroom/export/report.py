@@ -246,7 +246,14 @@ class ParityReport(Record):
         """Returns one row per file: size, agreement, difference, latency here, verdict."""
         rows = tuple(_row(file) for file in self.files)
         return Table(
-            ("file", "size", "equal pixels" if self.task == "segmentation" else "top-1 agreement", "max difference", "latency here", "verdict"),
+            (
+                "file",
+                "size",
+                "equal pixels" if self.task == "segmentation" else "top-1 agreement",
+                "max difference",
+                "latency here",
+                "verdict",
+            ),
             rows,
             f"{self.image_count:,} images, compared with {self.reference}",
         )

@@ -62,7 +62,8 @@ def _pixels(file: FileParity, pixels: PixelParity, limits: Limits) -> Iterator[s
     if pixels.largest_margin >= limits.parity_margin:
         yield (
             f"It answers a pixel otherwise of which PyTorch was sure: its two largest probabilities lie "
-            f"{number(pixels.largest_margin, 2)} apart, less than {number(limits.parity_margin, 2)} expected."
+            f"{number(pixels.largest_margin, 2)} apart, less than {number(limits.parity_margin, 2)} "
+            "expected."
         )
     if file.max_abs > limits.parity_margin:
         yield (
@@ -78,9 +79,9 @@ def _golden(file: FileParity, limits: Limits) -> Iterator[str]:
         yield f"{share} golden pictures do not become their tensor here: {_some(golden.wrong_tensors)}."
     if golden.wrong_answers and file.pixels is not None:
         yield (
-            f"{len(golden.wrong_answers)} of {golden.count} golden pictures get other masks, or probabilities "
-            f"off by up to {number(golden.max_abs, 2)}, at most {number(limits.parity_margin, 2)} expected: "
-            f"{_some(golden.wrong_answers)}."
+            f"{len(golden.wrong_answers)} of {golden.count} golden pictures get other masks, or "
+            f"probabilities off by up to {number(golden.max_abs, 2)}, at most "
+            f"{number(limits.parity_margin, 2)} expected: {_some(golden.wrong_answers)}."
         )
     elif golden.wrong_answers:
         yield (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -20,6 +21,9 @@ from darkroom.operations.kept import kept_parity
 from darkroom.operations.looking_through import SEARCHED_BYTES, files_below, folders_in, holds_any
 from darkroom.records import Location, Quarantined, Tombstone, names_file
 from darkroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from darkroom.export import FileParity
 
 __all__ = ["Eraser"]
 
@@ -122,15 +126,19 @@ class Eraser:
         except Damaged:  # nothing of it can be kept
             self._remove(path)
             return
-        files = tuple(
-            file.model_copy(
-                update={"flips": tuple(one for one in file.flips if one.image_id not in self._tombstones)}
-            )
-            for file in report.files
-        )
+        files = tuple(self._without(file) for file in report.files)
         text = report.model_copy(update={"files": files}).model_dump_json(indent=1)
         atomic.write_text(path, text + "\n")
         self.deleted.append(f"{self._shown(path)} (rows of the picture)")
+
+    def _without(self, file: FileParity) -> FileParity:
+        """Returns the comparison of a file without the pictures among its differences."""
+        kept = tuple(one for one in file.flips if one.image_id not in self._tombstones)
+        changes: dict[str, object] = {"flips": kept}
+        if file.pixels is not None:
+            flips = tuple(one for one in file.pixels.flips if one.image_id not in self._tombstones)
+            changes["pixels"] = file.pixels.model_copy(update={"flips": flips})
+        return file.model_copy(update=changes)
 
     def _erase_pages(self) -> None:
         """Deletes what was handed over and shows the pictures or may show them; a stage makes it anew."""

@@ -131,7 +131,8 @@ class CompareReport(Result):
     def display(self) -> Iterator[str | Table]:
         """Yields the verdict in words."""
         yield (
-            f"{self.first} against {self.second}: {self.verdict}; {self.figure} differs by {self.difference}"
+            f"{self.first} against {self.second}: {self.verdict}; {self.figure} differs by "
+            f"{self.difference}"
         )
         if self.figure != "accuracy":
             yield (

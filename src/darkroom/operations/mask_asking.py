@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -56,15 +58,18 @@ def ask_masks(workspace: Workspace, model: Model, files: Iterable[Path], *, inli
 def _masked(workspace: Workspace, model: Model, path: Path, name: str, *, inline: bool) -> PredictedMask:
     from darkroom.images import overlay
 
-    decoded = decode(path.read_bytes())
+    data = path.read_bytes()
+    decoded = decode(data)
     prepared = apply_contract(decoded, model.card.contract)
     answer = model.answer(prepared.tensor)
     labels = model.card.labels
     mask, photo = mask_on_photo(answer.probabilities[0], prepared.transform, decoded, labels)
     folder = workspace.deliverables / FOLDER
-    mask_png = png_of(mask)
+    # The picture's id lets `image.forget` find what was made of it.
+    facts = {"image": hashlib.sha256(data).hexdigest(), "model": model.name, "classes": json.dumps(labels)}
+    mask_png = png_of(mask, facts)
     atomic.write_bytes(folder / f"{name}-mask.png", mask_png)
-    atomic.write_bytes(folder / f"{name}-overlay.png", png_of(overlay(photo, mask)))
+    atomic.write_bytes(folder / f"{name}-overlay.png", png_of(overlay(photo, mask), facts))
     found = PredictedMask(
         image=str(path),
         mask=workspace.relative(folder / f"{name}-mask.png"),

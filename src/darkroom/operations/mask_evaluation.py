@@ -188,8 +188,8 @@ def _spoken_spread(clones: MaskClonesSummary, *, alike: bool) -> str:
     differing = "" if clones.churn is None else f"; two of them differ on {clones.churn:.1%} of the pixels"
     if not alike:
         return (
-            f"{count} runs of different recipes, mean IoU from {miou.min:.4f} to {miou.max:.4f}{differing}. "
-            "Compare two of them: darkroom model compare"
+            f"{count} runs of different recipes, mean IoU from {miou.min:.4f} to {miou.max:.4f}"
+            f"{differing}. Compare two of them: darkroom model compare"
         )
     return f"Mean IoU over {count} clones: mean {miou.mean:.4f}, sd {miou.sd:.4f}{differing}."
 

@@ -338,7 +338,7 @@ def _listed(workspace: Workspace, run: Run) -> str:
 
 
 def _figure(workspace: Workspace, run: Run, by: str = "val.accuracy") -> str:
-    """Returns a validation figure in words; accuracy, and mean IoU where masks are kept, with its interval."""
+    """Returns a validation figure in words; with its interval where it is known."""
     value = run.metrics.get(by)
     interval = _interval(workspace, run) if by == "val.accuracy" else None
     if by == "val.miou" and (found := kept_masks(workspace, run.id, "val")) is not None:

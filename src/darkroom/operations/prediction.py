@@ -44,8 +44,8 @@ class PredictedMask(Fact):
 
     image: str
     mask: Produced
-    """PNG of the photo's size, upright: the number of the class of each pixel, 255 where there is no answer as
-    the contract cut the photo off."""
+    """PNG of the photo's size, upright: the number of the class of each pixel, 255 where there is no answer
+    as the contract cut the photo off."""
     overlay: Produced
     """The photo with the mask as a transparent layer, PNG; the first class stays as the photo is."""
     width_px: int
@@ -179,8 +179,9 @@ def predict(
 ) -> PredictReport:
     """Ask a model about pictures; all files of a bundle give the same answer as the run.
 
-    Each answer says whether the picture looks like the training pictures, and how it differs if not. A model
-    for masks writes two files for each picture: the mask at the photo's size, and the photo with the mask.
+    Each answer says whether the picture looks like the training pictures, and how it differs if not.
+    A model for masks writes two files for each picture: the mask at the photo's size, and the photo with
+    the mask.
 
     Args:
         images: the pictures, or folders of them.

@@ -53,9 +53,9 @@ def report(
     from darkroom import atomic
     from darkroom.documents import NextStep, report_page
     from darkroom.evaluation import load_evaluation, load_predictions, summarise
-    from darkroom.operations.mask_judged import refuse_mixed_tasks
     from darkroom.operations.bundling import parity_path
     from darkroom.operations.deliverables import trained_clones
+    from darkroom.operations.mask_judged import refuse_mixed_tasks
 
     if not runs:
         raise InvalidConfig("report.no-runs", "report needs at least one run. Received: none.")

@@ -73,10 +73,10 @@ class Limits(Config):
     """Largest difference of a probability between an exported float32 file and the evaluation; for
     segmentation parity_margin takes its place."""
     parity_pixels: Share = 0.9999
-    """Segmentation: smallest share of pixels that an exported float32 file answers as the evaluation did."""
+    """Segmentation: smallest share of pixels that an exported float32 file answers as the evaluation."""
     parity_margin: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Segmentation: a pixel that an exported float32 file answers otherwise must have been that close: its
-    two largest probabilities in the evaluation no further apart. No probability may differ by more either."""
+    two largest probabilities in the evaluation no further apart. No probability may differ by more."""
 
 
 class Approval(Config):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,10 +88,19 @@ def shares_of(mask: NDArray[np.uint8], labels: Sequence[str]) -> dict[str, float
     return dict(zip(labels, (counts / max(1, counts.sum())).tolist(), strict=True))
 
 
-def png_of(pixels: NDArray[np.uint8]) -> bytes:
-    """Returns (H, W) or (H, W, 3) uint8 as PNG."""
-    from PIL import Image
+def png_of(pixels: NDArray[np.uint8], facts: Mapping[str, str] | None = None) -> bytes:
+    """Returns (H, W) or (H, W, 3) uint8 as PNG.
 
+    Args:
+        pixels: the pixels.
+        facts: what the file says about itself, as its text chunks.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    said = PngInfo()
+    for name, text in (facts or {}).items():
+        said.add_itxt(name, text)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=3)
+    Image.fromarray(pixels).save(file, "PNG", compress_level=3, pnginfo=said)
     return file.getvalue()

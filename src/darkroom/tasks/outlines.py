@@ -12,7 +12,8 @@ from darkroom.tasks.overlap import IGNORE
 __all__ = ["outline_counts", "outlines", "tolerance_for"]
 
 SHARE_OF_DIAGONAL = 0.0075
-"""Source: Csurka, Larlus and Perronnin, What is a good evaluation measure for semantic segmentation?, 2013."""
+"""Source: Csurka, Larlus and Perronnin, What is a good evaluation measure for semantic segmentation?,
+2013."""
 
 
 def tolerance_for(height_px: int, width_px: int) -> int:

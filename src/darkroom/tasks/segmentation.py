@@ -1,8 +1,8 @@
 """Measure masks that were answered: IoU of each class, mean IoU, pixel accuracy, F1 of outlines.
 
-What all figures follow from is a few counts of pixels per image and class. They are added up over images, and
-the figure is that of the sums; an interval says what other images would change, so images are drawn, never
-pixels: the pixels of one image go together.
+What all figures follow from is a few counts of pixels per image and class. They are added up over images,
+and the figure is that of the sums; an interval says what other images would change, so images are drawn,
+never pixels: the pixels of one image go together.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def measure(
         raise Invalid(
             "evaluation.no-known-pixels",
             "There is not one pixel to evaluate on: of {images} images no mask says what is right.",
-            do="Give the split some images with masks: a larger share in [dataset.freeze], or more pictures.",
+            do="Give the split images with masks: a larger share in [dataset.freeze], or more of them.",
             images=len(counts),
         )
     drawn = resample(counts, groups, draws=draws, seed=seed, level=level)
@@ -161,8 +161,7 @@ class Resampled(NamedTuple):
     """(C,) images that show each class."""
     units: np.ndarray
     """(C,) images, or groups, that show each class or were answered with it."""
-    count: int
-    """Images."""
+    images: int
     groups: int | None
     level: float
     method: str
@@ -196,7 +195,7 @@ def resample(
         drawn=np.concatenate(drawn).reshape(-1, *counts.shape[1:]),
         shown=(counts[:, SHOWN] > 0).sum(axis=0),
         units=((by_unit[:, SHOWN] > 0) | (by_unit[:, ANSWERED] > 0)).sum(axis=0),
-        count=len(counts),
+        images=len(counts),
         groups=None if codes is None else units,
         level=level,
         method=method,
@@ -221,9 +220,9 @@ def interval_of(drawn: Resampled, figure: str, place: int | None = None) -> Inte
     value = float(_figure(drawn.whole, figure, place))
     if not np.isfinite(value):
         return None
-    images = drawn.groups or drawn.count
+    images = drawn.groups or drawn.images
     units = images if place is None else int(drawn.units[place])
-    count = drawn.count if place is None else int(drawn.shown[place])
+    count = drawn.images if place is None else int(drawn.shown[place])
     if value in (0.0, 1.0) or units <= 1:
         return wilson(value * max(1, units), max(1, units), level=drawn.level).model_copy(
             update={"count": count, "value": value}
@@ -253,9 +252,7 @@ def shared_figure(drawn: Sequence[Resampled], figure: str, place: int | None = N
     found = np.mean([_figure(one.drawn, figure, place) for one in drawn], axis=0)
     found = np.clip(found + value - np.nanmean(found), 0, 1)
     first = drawn[0]
-    return percentile_interval(
-        value, found, level=first.level, count=known[0].count, method=first.method
-    )
+    return percentile_interval(value, found, level=first.level, count=known[0].count, method=first.method)
 
 
 def paired_miou(
@@ -283,7 +280,7 @@ def paired_miou(
     one, other = (resample(counts, groups, draws=draws, seed=seed) for counts in (first, second))
     value = float(miou_of(one.whole) - miou_of(other.whole))
     if np.array_equal(first, second) or len(first) == 1:
-        reach = wilson(0, one.groups or one.count, level=level).high
+        reach = wilson(0, one.groups or one.images, level=level).high
         ends = {"low": max(-1.0, value - reach), "high": min(1.0, value + reach)}
         return Interval(value=value, level=level, count=len(first), method="wilson", **ends)
     drawn = miou_of(one.drawn) - miou_of(other.drawn)
@@ -296,7 +293,7 @@ def miou_of(sums: np.ndarray) -> np.ndarray:
 
 
 def image_miou(counts: np.ndarray) -> np.ndarray:
-    """Returns the mean IoU within each image, (N,), over the classes that it shows; NaN where nothing is said."""
+    """Returns the mean IoU within each image, (N,), over the classes it shows; NaN where none is."""
     return miou_of(counts.astype(np.float64))
 
 
