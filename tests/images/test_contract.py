@@ -33,7 +33,9 @@ contracts = st.builds(
     resize=st.sampled_from(MODES),
     alpha_colour=st.tuples(CHANNELS, CHANNELS, CHANNELS),
     pad_colour=st.tuples(CHANNELS, CHANNELS, CHANNELS),
-    enhance=st.lists(st.sampled_from(("invert", "autocontrast", "median3", "dark_background")), max_size=2).map(tuple),
+    enhance=st.lists(
+        st.sampled_from(("invert", "autocontrast", "median3", "dark_background")), max_size=2
+    ).map(tuple),
 )
 sides = st.one_of(st.just(1), st.integers(1, 90), st.integers(91, 400))
 

@@ -274,8 +274,8 @@ def _sum_up(workspace: Workspace, number: int, mine: list[_Seen]) -> tuple[RowSt
     if not mine and number == TRYING:
         return (
             "missing",
-            "search for a better recipe with a stage model.tune; or ask about pictures of your own, which is "
-            "not recorded: darkroom predict photo.jpg",
+            "search for a better recipe with a stage model.tune; or ask about pictures of your own, which "
+            "is not recorded: darkroom predict photo.jpg",
         )
     if not mine:
         return "missing", "no stage of darkroom.toml does this"
