@@ -74,6 +74,7 @@ IMPORT_NAME = {
     "huggingface-hub": "huggingface_hub",
     "litert-torch": "litert_torch",
     "pillow": "PIL",
+    "python-docx": "docx",
     "scikit-learn": "sklearn",
     "segmentation-models-pytorch": "segmentation_models_pytorch",
 }

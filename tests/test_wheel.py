@@ -42,7 +42,15 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path)
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert held == written
-    assert {name.rpartition(".")[2] for name in held} <= {"py", "toml", "typed", "html", "css", "mako"}
+    assert {name.rpartition(".")[2] for name in held} <= {
+        "py",
+        "toml",
+        "typed",
+        "html",
+        "css",
+        "mako",
+        "typ",
+    }
 
 
 @pytest.mark.parametrize("name", ["messages/en.toml", "py.typed"])

@@ -251,3 +251,9 @@ def test_a_blob_that_was_changed_is_damage_and_not_a_label(street: Workspace) ->
     Path(street.blobs.path(member.label)).write_bytes(mask_png(random_mask(77)))
     with pytest.raises(Damaged, match="does not hold the bytes"):
         render(street, version)
+
+
+def test_masks_that_are_frozen_for_classes_are_told_apart(street: Workspace) -> None:
+    with pytest.raises(Invalid, match="are for segmentation") as caught:
+        freeze(street, name="street", contract=CONTRACT)
+    assert "--task segmentation" in caught.value.hint

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from darkroom.datasets.candidates import SEPARATOR, Candidates, find_candidates
+from darkroom.datasets.candidates import SEPARATOR, SLOTS, Candidates, find_candidates
 from darkroom.datasets.plan import SOURCE_SPLITS, STICKY_SPLITS, SplitPlan
 from darkroom.datasets.split import Placement, place, split_keys
 from darkroom.errors import Conflict, Frozen, Invalid
@@ -62,6 +62,8 @@ def freeze(
     """
     _check_name(name)
     found = find_candidates(workspace, sources=sources, task=task, classes=classes, exclude=exclude)
+    if not found.labelled:
+        raise _nothing_labelled(workspace, found, task, name)
     _check_candidates(found, task, name)
     placement = _placed(workspace, found, plan)
     found.left_out.update({"group crosses splits": len(placement.crossing)})
@@ -203,16 +205,33 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_candidates(found: Candidates, task: Task, name: str) -> None:
-    if not found.labelled:
-        left_out = ", ".join(f"{reason}: {count}" for reason, count in sorted(found.left_out.items()))
-        raise Invalid(
-            "dataset.nothing-labelled",
-            "Nothing to freeze as {name}: no picture has a label. Left out: {left_out}.",
-            do="Put the pictures into one folder per class, then: darkroom source add FOLDER",
+def _nothing_labelled(workspace: Workspace, found: Candidates, task: Task, name: str) -> Invalid:
+    left_out = ", ".join(f"{reason}: {count}" for reason, count in sorted(found.left_out.items()))
+    annotations = workspace.catalogue.annotations
+    other = next(
+        (one for one in SLOTS if one != task and any(True for _ in annotations.current(SLOTS[one]))), ""
+    )
+    if other:
+        return Invalid(
+            "dataset.labelled-for-another-task",
+            "Nothing to freeze as {name} for {task}: the labels of these pictures are for {other}. "
+            "Left out: {left_out}.",
+            do='Write task = "{other}" in the stage that freezes, or add: --task {other}',
             name=name,
-            left_out=left_out or "nothing",
+            task=task,
+            other=other,
+            left_out=left_out,
         )
+    return Invalid(
+        "dataset.nothing-labelled",
+        "Nothing to freeze as {name}: no picture has a label. Left out: {left_out}.",
+        do="Put the pictures into one folder per class, then: darkroom source add FOLDER",
+        name=name,
+        left_out=left_out or "nothing",
+    )
+
+
+def _check_candidates(found: Candidates, task: Task, name: str) -> None:
     if len(set(found.classes)) != len(found.classes):
         raise Invalid("dataset.class-twice", "A class of dataset {name} is named twice.", name=name)
     if task != "multi-label" and len(found.classes) < 2:

@@ -44,7 +44,7 @@ def report_page(
         trainings: the clones as they were trained.
         evaluations: one per clone, on one split.
         clones: their summary; made from the evaluations when not given.
-        masks: the same of runs that answer masks.
+        masks: both, of runs that answer masks.
         parity: how the exported files compare.
         chosen: run that was chosen by its validation figures and exported.
         gates: the limits of the brief with their verdicts.
@@ -54,7 +54,6 @@ def report_page(
     """
     brief = brief or Brief()
     summary = clones or (summarise(evaluations) if evaluations else None)
-    files = parity.files if parity else ()
     return html(
         "report",
         project=project,
@@ -71,15 +70,23 @@ def report_page(
         gates=gates,
         looks=looks,
         parity=parity,
-        least_agreement=min((file.agreement for file in files), default=None),
-        smallest=min((file.size_bytes for file in files), default=None),
+        **_least(parity),
         chosen=chosen,
         masks=masks,
         sentence=_sentence(summary, masks, parity),
-        notes=(*(masks.notes if masks else ()), *_notes(evaluations, parity)),
+        notes=tuple(_notes(evaluations, masks, parity)),
         links=links,
         next_steps=next_steps,
     )
+
+
+def _least(parity: ParityReport | None) -> dict[str, float | None]:
+    """Returns the smallest agreement and the smallest size of the files."""
+    files = parity.files if parity else ()
+    return {
+        "least_agreement": min((file.agreement for file in files), default=None),
+        "smallest": min((file.size_bytes for file in files), default=None),
+    }
 
 
 def _people(evaluations: Sequence[Evaluation], human: float | None) -> list[str]:
@@ -108,7 +115,10 @@ def _sentence(clones: ClonesSummary | None, masks: MaskSummary | None, parity: P
     return " ".join(parts)
 
 
-def _notes(evaluations: Sequence[Evaluation], parity: ParityReport | None) -> Iterator[str]:
+def _notes(
+    evaluations: Sequence[Evaluation], masks: MaskSummary | None, parity: ParityReport | None
+) -> Iterator[str]:
+    yield from masks.notes if masks is not None else ()
     yield from dict.fromkeys(note for one in evaluations for note in one.notes)
     if parity is not None:
         yield from parity.failures

@@ -18,7 +18,7 @@ from darkroom.evaluation.mask_answers import (
     packed,
     save_mask_answers,
 )
-from darkroom.evaluation.mask_judgement import judge_masks
+from darkroom.evaluation.mask_judgement import Masks, judge_masks
 from darkroom.evaluation.mask_record import MaskEvaluation
 from darkroom.evaluation.predictions import LARGE_BYTES, PART_BYTES, groups_of
 from darkroom.evaluation.run import asked_of, evaluation_path, looks_before
@@ -88,33 +88,34 @@ def evaluate_masks(
         card, answers, confusion = _predict(asked, scratch)
         seconds = time.perf_counter() - began
         name, sha256 = save_mask_answers(run_folder, split, answers, _parts(answers.file))
-        kept = load_mask_answers(run_folder, split)
-
-        def masks(place: int) -> tuple[np.ndarray, np.ndarray]:
-            return images.gather_masks(np.array([place]))[0], kept.mask(place)
-
         evaluation = judge_masks(
             answers,
             confusion,
-            masks,
+            _both(images, load_mask_answers(run_folder, split)),
             classes=card.labels,
             source=source_of(card, run_folder, split),
             draws=draws,
             seed=seed,
             worst=worst,
         )
-        facts = {
-            "device": device,
-            "images_per_second": len(answers.image_ids) / seconds,
-            "predictions": name,
-            "predictions_sha256": sha256,
-            "looks": looks_before(run_folder, evaluation) + 1,
-        }
-        by = asked_of(run_folder, weights, evaluation.source.network)
-        evaluation = evaluation.model_copy(update=facts | by)
-        path = evaluation_path(run_folder, split)
-        atomic.write_text(path, evaluation.model_dump_json(indent=1) + "\n")
-        return evaluation
+        files = {"predictions": name, "predictions_sha256": sha256}
+        facts = {"device": device, "images_per_second": len(answers.image_ids) / seconds}
+        return _kept(evaluation.model_copy(update=files | facts), run_folder, weights)
+
+
+def _both(images: MaskedImages, kept: MaskAnswers) -> Masks:
+    """Returns what gives the mask of an image that is right, and the one that was answered."""
+    return lambda place: (images.gather_masks(np.array([place]))[0], kept.mask(place))
+
+
+def _kept(evaluation: MaskEvaluation, run_folder: Path, weights: str) -> MaskEvaluation:
+    source = evaluation.source
+    looks = looks_before(run_folder, evaluation) + 1
+    by = asked_of(run_folder, weights, source.network)
+    evaluation = evaluation.model_copy(update={**by, "looks": looks})
+    text = evaluation.model_dump_json(indent=1)
+    atomic.write_text(evaluation_path(run_folder, source.split), text + "\n")
+    return evaluation
 
 
 class _Asked(NamedTuple):

@@ -85,8 +85,7 @@ def evaluate_run(
         draws: how many times the images are drawn.
         seed: of the bootstrap.
         worst: how many mistakes to list at most.
-        depth: costs, operating point and facts about the images, for a deeper look; without them only
-            curves and calibration.
+        depth: costs, operating point, facts about the images; without them only curves and calibration.
         on_progress: called with images done and images in all.
 
     Raises:

@@ -53,7 +53,7 @@ def verify(
 ) -> ParityReport:
     """Asks all files and the reference about the same tensors and compares the answers.
 
-    A file that cannot be opened, or stops, is reported as failed; the others are compared all the same.
+    A file that cannot be opened, or stops, has failed; the others are compared all the same.
 
     Args:
         reference: PyTorch.
@@ -71,10 +71,8 @@ def verify(
         Invalid: there are no images.
     """
     limits = limits or Limits()
-    masks = card.task == "segmentation"
-    kind = MaskComparison if masks else Comparison
-    compared: list[Comparison] = [kind(file, card, threads=threads) for file in files]
-    truth: Any = MaskTruth(len(card.labels)) if masks else Truth()
+    kind, truth = _of_task(card)
+    compared = [kind(file, card, threads=threads) for file in files]
     sample = None
     for batch in _pieces(images, _at_a_time(card)):
         sample = batch.tensors[:1].copy() if sample is None else sample
@@ -86,10 +84,8 @@ def verify(
             on_progress(truth.count)
     if sample is None:
         raise Invalid("parity.no-images", "Comparing files with PyTorch needs at least one image.")
-    for one in compared:
-        one.check_golden(GoldenVectors(card.contract, tuple(golden)), limits)
-        one.measure_memory(wanted=memory)
-    reference_latency, latencies = _latencies(reference, compared, sample, rounds, threads)
+    _look_closer(compared, GoldenVectors(card.contract, tuple(golden)), limits, memory=memory)
+    first, latencies = _latencies(reference, compared, sample, rounds, threads)
     return ParityReport(
         files=tuple(one.report(truth, limits, latencies.get(one)) for one in compared),
         image_count=truth.count,
@@ -97,11 +93,26 @@ def verify(
         reference=reference.title,
         reference_accuracy=truth.accuracy,
         task=card.task,
-        reference_latency=reference_latency,
+        reference_latency=first,
         limits=limits,
         host=host(),
         created_at=now(),
     )
+
+
+def _look_closer(
+    compared: Sequence[Comparison], golden: GoldenVectors, limits: Limits, *, memory: bool
+) -> None:
+    for one in compared:
+        one.check_golden(golden, limits)
+        one.measure_memory(wanted=memory)
+
+
+def _of_task(card: ModelCard) -> tuple[type[Comparison], Any]:
+    """Returns what compares a file, and what gathers PyTorch's own answers."""
+    if card.task == "segmentation":
+        return MaskComparison, MaskTruth(len(card.labels))
+    return Comparison, Truth()
 
 
 def _at_a_time(card: ModelCard) -> int:

@@ -66,31 +66,7 @@ def choose_for_masks(
         NotFound: there is no such network, or there are no such weights.
         InvalidConfig: the network is not for masks, or the weights are for another.
     """
-    from darkroom.networks import find
-    from darkroom.networks.table import layers_of
-    from darkroom.networks.weights import find_weights
-
-    facts = find_weights(weights, places) if weights else None
-    if facts is not None and network is not None and layers_of(network) != layers_of(facts.network):
-        raise InvalidConfig(
-            "init.other-network",
-            "The weights {weights} are for network {theirs}. Received: network {network}.",
-            do="Leave one of the two out.",
-            weights=facts.name,
-            theirs=facts.network,
-            network=network,
-        )
-    if facts is None:
-        facts = _best_weights(places, network)
-    name = network or (f"lraspp/{layers_of(facts.network)}" if facts else FAVOURITES[0])
-    entry = find(name)
-    if "segmentation" not in entry.tasks:
-        raise InvalidConfig(
-            "init.no-mask-network",
-            "The folder holds masks, and network {network} answers for whole pictures.",
-            do="Take one for masks, for example: --network lraspp/{network}",
-            network=name,
-        )
+    name, facts = _network_and_weights(places, network, weights)
     contract = mask_contract(seen, grey=facts is not None and len(facts.normalisation.mean) == 1)
     size = f"{contract.width_px}×{contract.height_px} px"
     more = (
@@ -118,6 +94,37 @@ def choose_for_masks(
             "darkroom model weights",
         ),
     )
+
+
+def _network_and_weights(
+    places: Sequence[Path], network: str | None, weights: str | None
+) -> tuple[str, WeightsFacts | None]:
+    """Returns the network for masks, and the weights that its encoder begins with."""
+    from darkroom.networks import find
+    from darkroom.networks.table import layers_of
+    from darkroom.networks.weights import find_weights
+
+    facts = find_weights(weights, places) if weights else None
+    if facts is not None and network is not None and layers_of(network) != layers_of(facts.network):
+        raise InvalidConfig(
+            "init.other-network",
+            "The weights {weights} are for network {theirs}. Received: network {network}.",
+            do="Leave one of the two out.",
+            weights=facts.name,
+            theirs=facts.network,
+            network=network,
+        )
+    if facts is None:
+        facts = _best_weights(places, network)
+    name = network or (f"lraspp/{layers_of(facts.network)}" if facts else FAVOURITES[0])
+    if "segmentation" not in find(name).tasks:
+        raise InvalidConfig(
+            "init.no-mask-network",
+            "The folder holds masks, and network {network} answers for whole pictures.",
+            do="Take one for masks, for example: --network lraspp/{network}",
+            network=name,
+        )
+    return name, facts
 
 
 def mask_contract(seen: Sequence[Image], *, grey: bool = False) -> Contract:
