@@ -13,7 +13,6 @@ the page from its heading on.
 from __future__ import annotations
 
 import argparse
-import gzip
 import io
 import json
 import os
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 from digits_experiment import CONTRACT, DOMAIN_PART, TRAIN, TUTORIAL, VAL
 from drawn_digits import CONDITIONS, Condition, draw
+from mnist import read_mnist
 from PIL import Image
 
 import darkroom
@@ -109,10 +109,8 @@ def _options() -> argparse.Namespace:
 
 
 def _read(mnist: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    with gzip.open(mnist / f"{name}-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
-    with gzip.open(mnist / f"{name}-labels-idx1-ubyte.gz") as file:
-        return images, np.frombuffer(file.read(), np.uint8, offset=8)
+    images, labels = read_mnist(mnist, name)
+    return images[..., 0], labels
 
 
 def _project(folder: Path, options: argparse.Namespace) -> Any:

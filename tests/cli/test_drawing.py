@@ -71,7 +71,7 @@ def test_the_networks_are_readable_on_80_columns(tmp_path, monkeypatch, capsys):
     assert main(["model", "networks"]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     last = heading.index("good for")
-    assert 80 - last >= 25
+    assert 80 - last >= 20  # the longest name, of a network for masks, takes 29
     assert all(len(line) <= 80 for line in lines if line.startswith(" "))
     assert {"61.7 k", "3.50 M", "30.9 G"} <= set(re.findall(r"[\d.]+ [kMG]\b", "\n".join(lines)))
     assert "BSD-3-Clause for alexnet, vgg16, googlenet" in lines[-1]

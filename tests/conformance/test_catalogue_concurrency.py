@@ -187,7 +187,7 @@ def test_a_bulk_write_lets_a_labeller_through(catalogue: Catalogue) -> None:
 
     def bulk() -> int:
         started.set()
-        return catalogue.images.add(images(22_500))
+        return catalogue.images.add(images(25_000))
 
     with ThreadPoolExecutor(1) as threads:
         adding = threads.submit(bulk)

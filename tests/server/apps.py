@@ -24,7 +24,7 @@ from darkroom.server.uploads import Uploads
 from darkroom.settings import Settings
 from darkroom.workspace import Workspace
 
-TOML = '[project]\nname = "trial"\n'
+TOML = '[project]\nname = "nutcrackers"\n'
 HERE = "http://127.0.0.1:8400"
 DARKROOM = str(Path(sys.executable).with_name("darkroom"))
 LONG_S = 60.0

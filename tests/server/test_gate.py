@@ -87,7 +87,12 @@ def test_the_page_and_its_description_need_no_token_and_hold_nothing_of_the_proj
     for address in ("/", "/api/openapi.json"):
         answer = ask.get(address)
         assert answer.status_code == 200
-        for secret in (str(opened.workspace.root), "trial", opened.access.token, opened.access.shell_token):
+        for secret in (
+            str(opened.workspace.root),
+            "nutcrackers",
+            opened.access.token,
+            opened.access.shell_token,
+        ):
             assert secret not in answer.text
 
 

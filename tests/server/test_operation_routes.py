@@ -160,7 +160,7 @@ def test_darkroom_toml_is_read_anew_for_each_request(tmp_path: Path) -> None:
     folder = project(tmp_path)
     with desk(folder) as found:
         ask = client(found)
-        assert ask.post("/api/status").json()["project"] == "trial"
+        assert ask.post("/api/status").json()["project"] == "nutcrackers"
         (folder / "darkroom.toml").write_text('[project]\nname = "renamed"\n')
         assert ask.post("/api/status").json()["project"] == "renamed"
         (folder / "darkroom.toml").write_text("nonsense")

@@ -29,7 +29,7 @@ def test_it_says_how_to_call_it_and_that_works(tmp_path: Path) -> None:
         answer = httpx.post(
             f"{facts.url}/api/status", headers={"Authorization": f"Bearer {facts.token}"}, trust_env=False
         )
-        assert answer.json()["project"] == "trial"
+        assert answer.json()["project"] == "nutcrackers"
         code, out, said = server.stop(signal.SIGTERM)
     assert code == 0
     assert f"{facts.url} has stopped." in out

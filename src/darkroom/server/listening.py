@@ -47,8 +47,8 @@ def listen(workspace: Workspace, *, host: str, port: int, exposed: bool) -> dict
     """
     _refuse_exposed(host, exposed)
     with listening(workspace, host=host, port=port) as (server, access, url):
-        workspace.tell(*_welcome(workspace, url, access))
-        try:
+        try:  # the address can be read by now: Ctrl-C from here on is the usual end
+            workspace.tell(*_welcome(workspace, url, access))
             while server.alive() and not workspace.stop_requested.wait(LOOK_S):
                 pass
         except KeyboardInterrupt:
