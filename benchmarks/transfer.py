@@ -57,7 +57,7 @@ def main() -> int:
                     root = Path(folder) / f"{photos}-{network}"
                     took_s = _run(root, chosen.data / photos, network, weights)
                     lines = _compare(root, photos, network, took_s)
-                    held &= all(_told(line, as_json=chosen.json) for line in lines)
+                    held &= all([_told(line, as_json=chosen.json) for line in lines])
     return 0 if held else 1
 
 
