@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import numpy as np
 from PIL import Image
 
 DARKROOM = [sys.executable, "-m", "darkroom"]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""An installed package has its bytecode; with that variable each command would compile every module."""
 
 
 def main() -> None:
@@ -40,12 +43,16 @@ def main() -> None:
         show(name, value, bar, as_json=options.json)
 
 
+def darkroom(words: list[str], folder: Path) -> None:
+    subprocess.run([*DARKROOM, *words], cwd=folder, check=True, capture_output=True, env=ENVIRONMENT)
+
+
 def timed(words: list[str], folder: Path, times: int) -> float:
     """Returns the median wall time of a command in seconds, after one that is not counted."""
     took = []
     for _ in range(times + 1):
         started = time.perf_counter()
-        subprocess.run([*DARKROOM, *words], cwd=folder, check=True, capture_output=True)
+        darkroom(words, folder)
         took.append(time.perf_counter() - started)
     return statistics.median(took[1:])
 
@@ -60,9 +67,11 @@ def project(folder: Path, count: int) -> Path:
             place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (8, 8), dtype=np.uint8)).save(place)
     words = ["init", "project", "--images", "pictures"]
-    subprocess.run([*DARKROOM, *words], cwd=folder, check=True, capture_output=True)
+    darkroom(words, folder)
     keep_first_stages(folder / "project" / "darkroom.toml")
-    subprocess.run([*DARKROOM, "run"], cwd=folder / "project", check=True, capture_output=True)
+    subprocess.run(
+        [*DARKROOM, "run"], cwd=folder / "project", check=True, capture_output=True, env=ENVIRONMENT
+    )
     return folder / "project"
 
 

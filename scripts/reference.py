@@ -21,6 +21,7 @@ from darkroom.networks import NETWORKS, NetworkOption
 from darkroom.operation import NOUNS, Operation, operations
 from darkroom.operation.docstring import as_sentence
 from darkroom.operation.vocabulary import spoken_type
+from darkroom.records import field_sentences
 from darkroom.settings import Settings, variable_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -198,8 +199,9 @@ def _operation(operation: Operation) -> Iterator[str]:
         for one in options(operation)
     ]
     yield from _table(("parameter", "type", "default", "meaning"), rows)
+    sentences = field_sentences(operation.result)
     answer = [
-        (f"`{name}`", spoken_type(info.annotation), as_sentence(info.description or ""))
+        (f"`{name}`", spoken_type(info.annotation), as_sentence(sentences[name]))
         for name, info in operation.result.model_fields.items()
         if name != "schema_version"
     ]

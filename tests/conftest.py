@@ -37,6 +37,7 @@ for name in list(os.environ):
 # Children refuse the network as well, and run the code that is tested, wherever it is installed from.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), str(ROOT / "src")])
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of children would compile every module anew
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 
 

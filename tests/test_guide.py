@@ -17,6 +17,11 @@ GUIDE = ROOT / "docs" / "guide"
 FIRST = GUIDE / "first-project.md"
 IN_AN_APP = GUIDE / "in-an-app.md"
 OTHERS = sorted(path for path in GUIDE.glob("*.md") if path != FIRST)
+EVERY_TIME = {
+    "darkroom-toml", "from-digits", "in-an-app", "jobs", "limits", "python", "retention", "server",
+    "when-something-is-wrong",
+}  # fmt: skip
+"""Pages worked through by every run of the tests. The others train more, and are left to the full tests."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 GOLDEN = ROOT / "tests" / "data" / "golden"
 ANSWERED_BY_JAVA = ("crop", "squash-grey")
@@ -54,7 +59,19 @@ def test_the_first_page_ends_with_a_bundle(
     assert (desk / "shoes" / "deliverables" / "09-mobile" / "bundle" / "bundle.json").is_file()
 
 
-@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.stem)
+def shared_out(pages: list[Path]) -> list[object]:
+    """Returns the pages as parameters; those not in `EVERY_TIME` are marked slow."""
+    return [
+        pytest.param(page, id=page.stem, marks=() if page.stem in EVERY_TIME else pytest.mark.slow)
+        for page in pages
+    ]
+
+
+def test_every_page_named_for_every_run_exists() -> None:
+    assert {page.stem for page in OTHERS} >= EVERY_TIME
+
+
+@pytest.mark.parametrize("page", shared_out(OTHERS))
 def test_everything_on_the_other_pages_works_in_that_project(
     page: Path, first_page: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:

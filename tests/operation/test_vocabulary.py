@@ -11,11 +11,11 @@ from pydantic import AwareDatetime, Field
 
 from darkroom.cli.commands import add_command
 from darkroom.errors import InvalidConfig
-from darkroom.operation import DatasetRef, LocalPath, PictureName, RunRef, UserCode, operation
+from darkroom.operation import DatasetRef, LocalPath, PictureName, RunRef, UserCode, operation, operations
 from darkroom.operation.table import _TABLE
-from darkroom.operation.vocabulary import fence, is_known, reference_kind, spoken_type
+from darkroom.operation.vocabulary import fence, is_known, nested_model, reference_kind, spoken_type
 from darkroom.pipeline.project_file import project_text
-from darkroom.records import Config, FrozenDict, FrozenMap, Result, StageEntry
+from darkroom.records import Config, FrozenDict, FrozenMap, Result, StageEntry, field_sentences
 
 
 class Inner(Config):
@@ -207,20 +207,16 @@ def test_registration_refuses_a_silent_parameter():
             return Seen(request={})
 
 
-def test_registration_refuses_a_field_without_a_docstring():
-    class Mute(Config):
-        depth: int = 1
+@pytest.mark.parametrize("name", sorted(operations()))
+def test_every_field_of_a_request_says_what_it_is(name):
+    def silent(model):
+        for field, sentence in field_sentences(model).items():
+            inner = nested_model(model.model_fields[field].annotation)
+            yield from [field] * (not sentence)
+            yield from silent(inner) if inner else ()
 
-    with pytest.raises(TypeError, match="no docstring"):
-
-        @operation("mute")
-        def mute(workspace: object, *, recipe: Mute = Mute()) -> Seen:
-            """Say nothing.
-
-            Args:
-                recipe: what it is
-            """
-            return Seen(request={})
+    asked = [inner for one in operations()[name].parameters if (inner := nested_model(one.annotation))]
+    assert [list(silent(model)) for model in asked] == [[] for _ in asked]
 
 
 def test_registration_refuses_a_positional_parameter():

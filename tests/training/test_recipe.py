@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from darkroom.errors import Invalid, InvalidConfig, NotFound
+from darkroom.records import field_sentences
 from darkroom.training import Augment, EarlyStopping, Optimiser, Recipe, Schedule
 from darkroom.training.recipe import check_fits, network_options
 from tests.training.digits import FACTS
@@ -67,8 +68,9 @@ def test_a_misspelt_key_is_refused():
 
 @pytest.mark.parametrize("kind", [Recipe, Optimiser, Schedule, Augment, EarlyStopping])
 def test_every_field_says_what_it_is_and_has_a_default(kind: type[BaseModel]):
+    sentences = field_sentences(kind)
     for name, field in kind.model_fields.items():
-        assert field.description, name
+        assert sentences[name], name
         assert not field.is_required(), name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words after `darkroom`; the process's own when not given.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it reads about every package
     gc.set_threshold(100_000)  # importing makes many objects and no garbage; training holds few
     debug = "--debug" in words
     try:

@@ -11,6 +11,7 @@ from darkroom.errors import InvalidConfig
 from darkroom.operation import Operation, put
 from darkroom.operation.docstring import as_sentence
 from darkroom.operation.vocabulary import bare, nested_model, spoken_type, without_none
+from darkroom.records import field_sentences
 
 __all__ = ["Option", "options", "read_sweep", "request_values"]
 
@@ -103,12 +104,13 @@ def _leaves(path: str, annotation: Any, default: Any, doc: str) -> Iterator[Opti
     if model is None:
         yield Option(path, annotation, default, doc)
         return
+    sentences = field_sentences(model)
     for name, info in model.model_fields.items():
         marked = info.annotation
         inside = info.get_default(call_default_factory=True)
         if default is not inspect.Parameter.empty and default is not None:
             inside = getattr(default, name)
-        yield from _leaves(f"{path}.{name}", marked, inside, info.description or "")
+        yield from _leaves(f"{path}.{name}", marked, inside, sentences[name])
 
 
 def _pieces(given: Any) -> list[str]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, create_model
+from pydantic import create_model
 from pydantic.fields import FieldInfo
 
 from darkroom.errors import NotFound, nearest
 from darkroom.operation.docstring import Docstring, read_docstring
-from darkroom.operation.vocabulary import is_known, nested_model
+from darkroom.operation.vocabulary import is_known
 from darkroom.records import STAGE_KEYS, Config, Result, validated
 
 __all__ = ["NOUNS", "Operation", "Parameter", "find_operation", "operation", "operations"]
@@ -217,8 +217,7 @@ def find_operation(name: str) -> Operation:
     Raises:
         NotFound: there is no such operation.
     """
-    noun = name.rpartition(".")[0]
-    found = operations(noun).get(name) if noun in NOUNS else None
+    found = _registered(name)
     if found is None:
         known = list(operations())
         raise NotFound(
@@ -229,6 +228,16 @@ def find_operation(name: str) -> Operation:
             meant=nearest(name, known),
         )
     return found
+
+
+def _registered(name: str) -> Operation | None:
+    """Returns the operation with a name; loads the modules of its noun only until it is there."""
+    modules, _ = NOUNS.get(name.rpartition(".")[0], ((), ""))
+    for module in modules:
+        importlib.import_module(module)
+        if name in _TABLE:
+            break
+    return _TABLE.get(name)
 
 
 def _documented(name: str, function: Callable[..., Any]) -> Docstring:
@@ -254,7 +263,6 @@ def _parameters(
             )
         if parameter.name not in sentences:
             raise TypeError(f"operation {name}: parameter {parameter.name} has no line under Args")
-        _refuse_silent_fields(name, annotation)
         found.append(Parameter(parameter.name, annotation, parameter.default, sentences[parameter.name]))
     return tuple(found)
 
@@ -271,19 +279,6 @@ def _result_model(name: str, result: Any) -> type[Result]:
     return result
 
 
-def _refuse_silent_fields(name: str, annotation: Any) -> None:
-    model = nested_model(annotation)
-    for key, info in model.model_fields.items() if model else ():
-        if not info.description:
-            raise TypeError(f"operation {name}: field {key} of {model} has no docstring under it")
-        _refuse_silent_fields(name, info.annotation)
-
-
-class _Request(Config):
-    # The sentences come from Args; looking for docstrings in a model without source takes long.
-    model_config = ConfigDict(use_attribute_docstrings=False)
-
-
 def _request_model(name: str, parameters: tuple[Parameter, ...]) -> type[Config]:
     fields: dict[str, Any] = {}
     for parameter in parameters:
@@ -293,4 +288,4 @@ def _request_model(name: str, parameters: tuple[Parameter, ...]) -> type[Config]
             FieldInfo(default=default, description=parameter.doc),
         )
     title = "".join(part.capitalize() for part in name.replace(".", " ").split())
-    return create_model(f"{title}Request", __base__=_Request, **fields)
+    return create_model(f"{title}Request", __base__=Config, **fields)

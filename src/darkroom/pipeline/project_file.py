@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from darkroom.operation import find_operation
 from darkroom.operation.docstring import as_sentence
 from darkroom.operation.vocabulary import bare, nested_model, spoken_type
-from darkroom.records import Brief, StageEntry
+from darkroom.records import Brief, StageEntry, field_sentences
 
 __all__ = ["project_text"]
 
@@ -84,8 +84,9 @@ def _filled(model: type[BaseModel], value: Any) -> BaseModel:
 
 
 def _model_rows(model: type[BaseModel], value: BaseModel) -> list[Row]:
+    sentences = field_sentences(model)
     return [
-        (name, info.annotation, getattr(value, name), info.description or "", (info.examples or [None])[0])
+        (name, info.annotation, getattr(value, name), sentences[name], (info.examples or [None])[0])
         for name, info in model.model_fields.items()
     ]
 

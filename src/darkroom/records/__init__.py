@@ -55,6 +55,7 @@ from darkroom.records.result import Result, Table, result_of
 from darkroom.records.retention import Mark, MarkKind, Tombstone, names_file
 from darkroom.records.run import Interval, MetricPoint, Run, RunState, Spread, StageRecord
 from darkroom.records.running import RunningServer
+from darkroom.records.sentences import field_sentences
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -129,6 +130,7 @@ __all__ = [
     "canonical_json",
     "content_id",
     "explain",
+    "field_sentences",
     "gate_notes",
     "gate_table",
     "missed_gates",

@@ -10,7 +10,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+)
+from pydantic.json_schema import JsonSchemaValue
+
+from darkroom.records.sentences import field_sentences
 
 __all__ = [
     "Config",
@@ -49,22 +59,35 @@ FrozenMap = Annotated[Mapping[K, V], AfterValidator(FrozenDict), PlainSerializer
 """A mapping that cannot be changed; a plain object in JSON and TOML."""
 
 
-class Config(BaseModel):
+class _Documented(BaseModel):
+    """A model whose JSON schema says of each field what the docstring under it says."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, sentence in field_sentences(cls).items():
+            if sentence and name in properties:
+                properties[name].setdefault("description", sentence)
+        return schema
+
+
+class Config(_Documented):
     """What a person writes: a recipe, a brief, a request. Unknown keys are refused."""
 
     LATER: ClassVar[frozenset[str]] = frozenset()
     """Fields that came after ids were made of such values: while they have their default they count for
     nothing in canonical JSON, so that a run or a stage of before is still known by its id."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class Fact(BaseModel):
+class Fact(_Documented):
     """A part of a record. Unknown keys are ignored, so that what a newer version wrote can be read."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Record(Fact):

@@ -32,7 +32,7 @@ from tomlkit.items import InlineTable, Table
 
 from darkroom import atomic
 from darkroom.errors import Cancelled, Damaged, StorageFailed
-from darkroom.records import MetricPoint, ModelCard, now
+from darkroom.records import MetricPoint, ModelCard, field_sentences, now
 from darkroom.settings import available_cores
 from darkroom.training.curves import Curves
 from darkroom.training.recipe import Recipe
@@ -174,13 +174,14 @@ def _table(config: BaseModel) -> Table:
     """Returns the fields with their docstrings as comments, plain values before nested tables."""
     table = tomlkit.table()
     values = [(name, getattr(config, name)) for name in type(config).model_fields]
+    sentences = field_sentences(type(config))
     for name, value in sorted(values, key=lambda pair: isinstance(pair[1], BaseModel)):
         if isinstance(value, BaseModel):
             table.add(name, _table(value))
             continue
         if value is None:
             continue
-        for line in (type(config).model_fields[name].description or "").splitlines():
+        for line in sentences[name].splitlines():
             table.add(tomlkit.comment(line.strip()))
         if isinstance(value, Path):
             value = value.as_posix()
