@@ -168,6 +168,11 @@ class Workspace:
         return self.hidden / "run.lock"
 
     @property
+    def sources_lock(self) -> Path:
+        """The lock of those who take in pictures, together, and of whoever forgets some, alone."""
+        return self.hidden / "sources.lock"
+
+    @property
     def deliverables(self) -> Path:
         """What each stage hands over, for people."""
         return self.root / "deliverables"

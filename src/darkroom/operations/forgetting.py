@@ -100,11 +100,11 @@ def forget(
     """
     from darkroom.operations.erasing import Eraser
     from darkroom.operations.holders import find_holders, refuse_busy
-    from darkroom.operations.holding import hold_project
+    from darkroom.operations.holding import hold_project, hold_sources
     from darkroom.operations.image_names import images_named
 
     catalogue = workspace.catalogue.forgotten
-    with hold_project(workspace):
+    with hold_project(workspace), hold_sources(workspace):
         wanted = images_named(workspace, images)
         holders = find_holders(workspace, wanted)
         refuse_busy(workspace, wanted, holders)
@@ -155,12 +155,12 @@ def remember(workspace: Workspace, *, images: tuple[str, ...]) -> RememberReport
     Args:
         images: forgotten pictures by id, or by the beginning of an id.
     """
-    from darkroom.operations.holding import hold_project
+    from darkroom.operations.holding import hold_project, hold_sources
     from darkroom.operations.image_names import forgotten_named
     from darkroom.sources.picture import FORGOTTEN
 
     catalogue = workspace.catalogue
-    with hold_project(workspace):
+    with hold_project(workspace), hold_sources(workspace):
         wanted = forgotten_named(workspace, images)
         catalogue.forgotten.lift(wanted)
         for source in catalogue.sources.list():

@@ -125,14 +125,16 @@ def add(
         rehash: compare files by content, not by size and time of change.
     """
     from darkroom.operations.collected import deliver_source
+    from darkroom.operations.holding import take_in
     from darkroom.sources import scan_folder
 
     place = _existing(folder)
     refuse_own_folder(workspace.root, place)
-    source = _source(workspace, place, format, mode)
-    report = scan_folder(
-        workspace, source, rehash=rehash, origin=origin, licence=licence, collector=collector
-    )
+    with take_in(workspace):
+        source = _source(workspace, place, format, mode)
+        report = scan_folder(
+            workspace, source, rehash=rehash, origin=origin, licence=licence, collector=collector
+        )
     return AddReport(
         source=source.id,
         new=report.new,
