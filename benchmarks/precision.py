@@ -71,7 +71,10 @@ def _measure(folder, network, options):
             run = folder / f"{precision}-{seed}"
             train(run, rendering=rendering, recipe=recipe, seed=seed, facts=FACTS)
             right[precision].append(_answers(run, asked[0]) == asked[1])
-            speeds[precision] += [point.images_per_second for point in read_metrics(run)[1:]]
+            points = read_metrics(run)
+            speeds[precision] += [
+                point.images_per_second for point in points[1:] or points
+            ]
     yield from _lines(network, right, speeds, options)
 
 
