@@ -72,9 +72,7 @@ def _measure(folder, network, options):
             train(run, rendering=rendering, recipe=recipe, seed=seed, facts=FACTS)
             right[precision].append(_answers(run, asked[0]) == asked[1])
             points = read_metrics(run)
-            speeds[precision] += [
-                point.images_per_second for point in points[1:] or points
-            ]
+            speeds[precision] += [point.images_per_second for point in points[1:] or points]
     yield from _lines(network, right, speeds, options)
 
 

@@ -9,14 +9,12 @@ test, and the intervals are drawn over pictures. The time is that of the run: re
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from whole_runs import make_project, run_project, weights_folder
 
 import darkroom
 from darkroom.datasets import render
@@ -25,16 +23,7 @@ from darkroom.networks.predictor import predict
 from darkroom.networks.saved import load
 from darkroom.tasks.overlap import confusion_of, iou_of, mean_iou, pixel_accuracy
 
-DARKROOM = [sys.executable, "-m", "darkroom"]
 SETS = ("people", "camvid")
-WEIGHTS = "mobilenetv2_035.keras_in1k_features"
-NOTES = """\
-network = "mobilenetv2_035"
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-input_px = 224
-padding = "same"
-"""
 LEAST_PERSON_IOU, MOST_S = 0.80, 1200.0
 DRAWS = 2000
 BATCH = 16
@@ -44,12 +33,13 @@ def main() -> int:
     options = _options()
     held = True
     with tempfile.TemporaryDirectory() as folder:
-        weights = _weights(options.data / "weights", Path(folder) / "weights")
+        weights = weights_folder(options.data / "weights", Path(folder) / "weights")
         for name in SETS:
             if options.only in ("", name):
                 root = Path(folder) / name
-                took_s, cpu_s = _run(root, options.data / name, weights, options.clones)
-                for line in _figures(root, name, took_s, cpu_s):
+                environment = make_project(root, options.data / name, weights, clones=options.clones)
+                took = run_project(root, environment, "--until", "train")
+                for line in _figures(root, name, took.wall_s, took.cpu_s):
                     held &= _told(line, as_json=options.json)
     return 0 if held else 1
 
@@ -62,30 +52,6 @@ def _options():
     parser.add_argument("--only", default="", choices=("", *SETS), help="one set")
     parser.add_argument("--clones", type=int, default=1, help="how many trainings of each")
     return parser.parse_args()
-
-
-def _weights(source: Path, folder: Path) -> Path:
-    folder.mkdir()
-    (folder / f"{WEIGHTS}.safetensors").symlink_to(source / f"{WEIGHTS}.safetensors")
-    (folder / f"{WEIGHTS}.toml").write_text(NOTES, encoding="utf-8")
-    return folder
-
-
-def _run(root: Path, photos: Path, weights: Path, clones: int) -> tuple[float, float]:
-    """Makes a project and runs it; returns the seconds that took, of the clock and of processors."""
-    environment = {**os.environ, "DARKROOM_WEIGHTS": str(weights)}
-    words = ["init", root.name, "--images", str(photos), "--clones", str(clones)]
-    subprocess.run([*DARKROOM, *words], cwd=root.parent, env=environment, check=True, capture_output=True)
-    began, before = time.perf_counter(), os.times()
-    words = [*DARKROOM, "run", "--until", "train"]
-    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    sys.stderr.write(done.stdout)
-    after = os.times()
-    user_s = after.children_user - before.children_user
-    cpu_s = user_s + after.children_system - before.children_system
-    return time.perf_counter() - began, cpu_s
 
 
 def _figures(root: Path, name: str, took_s: float, cpu_s: float) -> list[dict]:

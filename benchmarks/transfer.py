@@ -11,15 +11,13 @@ LogisticRegression, picture by picture.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from whole_runs import WEIGHTS, make_project, run_project, weights_folder
 
 import darkroom
 from darkroom.datasets import render
@@ -29,19 +27,7 @@ from darkroom.networks.predictor import predict_with_embedding
 from darkroom.networks.saved import load
 from darkroom.statistics import paired_difference, wilson
 
-DARKROOM = [sys.executable, "-m", "darkroom"]
 PHOTOS = ("flowers", "trashnet")
-WEIGHTS = {
-    "mobilenetv2_100": "mobilenetv2_100.tf2_ptq_dequant_in1k",
-    "mobilenetv2_035": "mobilenetv2_035.keras_in1k_features",
-}
-NOTES = """\
-network = "{network}"
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-input_px = 224
-padding = "same"
-"""
 LEAST_DIFFERENCE, LEAST_ON_FLOWERS, MOST_S = -0.01, 0.85, 240.0
 BATCH = 64
 
@@ -50,12 +36,13 @@ def main() -> int:
     chosen = options(__doc__)
     held = True
     with tempfile.TemporaryDirectory() as folder:
-        weights = _weights(chosen.data / "weights", Path(folder) / "weights")
+        weights = weights_folder(chosen.data / "weights", Path(folder) / "weights")
         for photos in PHOTOS:
             for network in WEIGHTS:
                 if chosen.only in ("", f"{photos}:{network}"):
                     root = Path(folder) / f"{photos}-{network}"
-                    took_s = _run(root, chosen.data / photos, network, weights)
+                    environment = make_project(root, chosen.data / photos, weights, network=network)
+                    took_s = run_project(root, environment).wall_s
                     lines = _compare(root, photos, network, took_s)
                     held &= all([_told(line, as_json=chosen.json) for line in lines])
     return 0 if held else 1
@@ -68,34 +55,6 @@ def options(page: str):
     parser.add_argument("--json", action="store_true", help="one object per line")
     parser.add_argument("--only", default="", help="one set and network, as in flowers:mobilenetv2_100")
     return parser.parse_args()
-
-
-def _weights(source: Path, folder: Path) -> Path:
-    folder.mkdir()
-    for network, name in WEIGHTS.items():
-        (folder / f"{name}.safetensors").symlink_to(source / f"{name}.safetensors")
-        (folder / f"{name}.toml").write_text(NOTES.format(network=network), encoding="utf-8")
-    return folder
-
-
-def made(root: Path, photos: Path, network: str, weights: Path) -> dict[str, str]:
-    """Makes a project; returns the environment in which it finds its weights."""
-    environment = {**os.environ, "DARKROOM_WEIGHTS": str(weights)}
-    words = ["init", root.name, "--images", str(photos), "--network", network]
-    subprocess.run([*DARKROOM, *words], cwd=root.parent, env=environment, check=True, capture_output=True)
-    return environment
-
-
-def _run(root: Path, photos: Path, network: str, weights: Path) -> float:
-    """Makes a project and runs it; returns the seconds of `darkroom run`."""
-    environment = made(root, photos, network, weights)
-    began = time.perf_counter()
-    done = subprocess.run([*DARKROOM, "run"], cwd=root, env=environment, capture_output=True, text=True)
-    took_s = time.perf_counter() - began
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    sys.stderr.write(done.stdout)
-    return took_s
 
 
 def _compare(root: Path, photos: str, network: str, took_s: float) -> list[dict]:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, train_test_split
-from transfer import PHOTOS, WEIGHTS, _told, _weights, made, options
+from transfer import PHOTOS, _told, options
+from whole_runs import WEIGHTS, make_project, weights_folder
 
 import darkroom
 from darkroom.datasets import render
@@ -69,12 +70,12 @@ class Dealt:
 def main() -> int:
     chosen, held = options(__doc__), True
     with tempfile.TemporaryDirectory() as folder:
-        weights = _weights(chosen.data / "weights", Path(folder) / "weights")
+        weights = weights_folder(chosen.data / "weights", Path(folder) / "weights")
         for photos in PHOTOS:
             for network in WEIGHTS:
                 if chosen.only in ("", f"{photos}:{network}"):
                     root = Path(folder) / f"{photos}-{network}"
-                    os.environ.update(made(root, chosen.data / photos, network, weights))
+                    os.environ.update(make_project(root, chosen.data / photos, weights, network=network))
                     for found in compare(root, f"{photos}.{network}"):
                         held &= _told(found, as_json=chosen.json)
     return 0 if held else 1

@@ -185,12 +185,11 @@ def _operation(operation: Operation) -> Iterator[str]:
     yield from (f"### {operation.name}", "", operation.summary)
     if operation.description:
         yield from ("", operation.description)
-    words = [word for word in (operation.noun, operation.verb) if word]
     placed = [f"<{name}>" for name in operation.positional]
     stage = f"; stage {operation.stage} of the life cycle" if operation.stage else ""
     yield from (
         "",
-        f"Shell: `{' '.join(['darkroom', *words, *placed])}`; {_over_http(operation)}; "
+        f"Shell: `{' '.join(['darkroom', operation.words, *placed])}`; {_over_http(operation)}; "
         f"version {operation.version}{stage}.",
         "",
     )

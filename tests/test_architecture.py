@@ -66,6 +66,8 @@ WITHOUT_TORCH = (
 )
 
 USED_UNDER_ANOTHER_NAME = {
+    "ipykernel": "Jupyter starts it for a notebook",
+    "nbclient": "the lessons are notebooks, and the tests execute them",
     "onnxscript": "torch.onnx writes through it",
     "psycopg": "SQLAlchemy loads it for a postgresql:// address",
 }

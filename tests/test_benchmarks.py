@@ -1,13 +1,17 @@
-"""The benchmarks read MNIST in one place, and find in its files what their format says."""
+"""The benchmarks read MNIST in one place, keep what they measured, and say what they cannot measure."""
 
 from __future__ import annotations
 
 import gzip
 import runpy
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 
 from tests.tree import ROOT
 
@@ -30,3 +34,59 @@ def test_what_was_written_as_idx_is_read(tmp_path: Path) -> None:
     assert (images.shape, images.dtype, labels.dtype) == ((2, 28, 28, 1), np.uint8, np.int64)
     assert np.array_equal(images[..., 0], pictures[:2])
     assert labels.tolist() == [7, 1]
+
+
+LINE = {
+    "name": "all_sets.flowers", "figure": "accuracy", "value": 0.8754, "interval": [0.83, 0.91],
+    "clones": [0.87, 0.88], "sd": 0.0071, "churn": 0.0625, "of_first": {"macro F1": [0.8701, 0.82, 0.9]},
+    "pictures": {"train": 720, "val": 240, "test": 240}, "classes": 5, "network": "mobilenetv2_100",
+    "recipe": "224×224 rgb, last layer", "parameters": 2230277, "wall_s": 123.4, "cpu_s": 200.0,
+    "train_s": [2.5, 2.6], "missed": False, "quick": False, "measured": "2026-11-21", "machine": "here",
+    "parity": [
+        {"target": "onnx", "agreement": 1.0, "differing": 0, "max_abs": 2e-7, "size_bytes": 8_900_000,
+         "passes": True},
+        {"target": "litert", "agreement": 0.9958, "differing": 1, "max_abs": 3e-4, "size_bytes": 9_000_000,
+         "passes": False},
+    ],
+}  # fmt: skip
+
+
+def test_the_page_of_all_sets_says_what_its_lines_say() -> None:
+    page = runpy.run_path(str(BENCHMARKS / "sets_page.py"))["page"]([("photos of flowers", LINE)])
+    for said in (
+        "| **flowers**: photos of flowers | 720, 240, 240 | 5 | accuracy 0.875 [0.830, 0.910] |",
+        "0.007, 0.870 to 0.880 | 6.2% |",
+        "| 2.1 min | 3.3 min | 2 s, 3 s |",
+        "litert 0.9958 (1), largest difference 0.0003: **fails**",
+        "onnx 8.90 MB, litert 9.00 MB",
+        "Files that do not pass: flowers.",
+        "macro F1 | 0.870 [0.820, 0.900]",
+    ):
+        assert said in page, said
+    assert "--quick" not in page
+
+
+def test_a_set_that_was_measured_is_not_measured_again_and_half_a_line_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    all_sets = runpy.run_path(str(BENCHMARKS / "all_sets.py"))
+    kept, add = all_sets["_kept"], all_sets["_add"]
+    results = tmp_path / "all_sets.jsonl"
+    assert kept(results) == {}
+    add(results, LINE)
+    with results.open("a", encoding="utf-8") as file:
+        file.write('{"name": "all_sets.trashnet", "value": 0.')
+    assert list(kept(results)) == ["flowers"]
+    add(results, {**LINE, "value": 0.9})
+    assert kept(results)["flowers"]["value"] == 0.9
+    assert len(results.read_text("utf-8").splitlines()) == 2
+
+
+def test_without_a_gpu_the_benchmark_of_gpus_says_so() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    command = [sys.executable, str(BENCHMARKS / "gpu.py")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith("There is no GPU that torch can use here")

@@ -67,6 +67,9 @@ def write_parts(path: Path, parts: Iterable[bytes], *, mode: int = 0o666) -> Non
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise write_failed(path, error, needed_bytes=size_bytes) from error
+    except BaseException:  # what makes the parts failed, or somebody stopped it
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:

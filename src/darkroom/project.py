@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -38,7 +39,10 @@ class Noun:
             if operation.needs_project and not operation.anywhere:
                 self._workspace.refuse_no_project()
             plain = {key: _plain(value) for key, value in values.items()}
-            return operation.call(self._workspace, operation.validate(plain))
+            request = operation.validate(plain)
+            result = operation.call(self._workspace, request)
+            draw = partial(_drawn, self._workspace, operation.name, request, result.model_copy())
+            return result.drawn_by(draw)
 
         call.__name__ = verb
         call.__doc__ = operation.function.__doc__
@@ -113,6 +117,13 @@ class Project:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _drawn(workspace: Workspace, operation: str, request: Config, result: Result) -> str:
+    """Returns what a notebook shows of a result."""
+    from darkroom.operations.notebook import html_of
+
+    return html_of(workspace, operation, request, result)
 
 
 def _plain(value: object) -> object:

@@ -21,7 +21,7 @@ from tests.tree import ROOT
 DARKROOM = [sys.executable, "-m", "darkroom"]
 CHANGES = {"epochs = 30": "epochs = 2", 'targets = ["onnx", "litert"]': 'targets = ["onnx"]'}
 ONE_AT_A_TIME = {"DARKROOM_WORKERS": "1", "DARKROOM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-TIMINGS = {"duration_s", "images_per_second"}
+TIMINGS = {"duration_s", "images_per_second", "time_left_s"}
 
 
 def test_a_full_disk_is_said_and_gone_on_from_up_to_the_evaluation(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from darkroom.errors import Conflict, InvalidLabel, NotFound
 from darkroom.records import (
     AnnotationEvent,
     AnnotationValue,
+    Asked,
     Author,
     BoxesLabel,
     ClassesLabel,
@@ -33,6 +34,8 @@ ANSWERS: dict[str, AnnotationValue] = {
     "mask": MaskLabel(blob="f" * 64, classes=("ground", "sky")),
     "boxes": BoxesLabel(boxes=(LabelledBox(label="a", box=(0.1, 2, 3.5, 1e6)),)),
     "polygons": PolygonsLabel(polygons=(LabelledPolygon(label="a", rings=(((0, 0), (1.5, 0), (0, 1)),)),)),
+    "review": Asked(why="looks like a 3", proposed="three"),
+    "must-pass": ClassLabel(label="seven"),
 }
 
 

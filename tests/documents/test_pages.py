@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from darkroom.documents import evaluation_page, report_page, training_page, wording
+from darkroom.documents import evaluation_page, evaluation_paper, report_page, training_page, wording
 from darkroom.documents.page import html
 from darkroom.evaluation import summarise
 from tests.documents import pages
@@ -223,6 +223,19 @@ def test_figures_of_clones_show_interval_and_spread():
         assert accuracy.value < 1
     assert f"± {clones.accuracy.sd * 100:.2f}\u202f%" in words
     assert "No clone is picked" in words
+
+
+def test_runs_of_several_recipes_are_not_called_clones_and_nothing_is_put_down_to_chance():
+    found = pages.evaluations(("ant", "bee"), 80, 2)
+    judged = [one for one, _ in found]
+    apart = summarise(judged, [answers for _, answers in found]).model_copy(update={"alike": False})
+    words = Page(evaluation_page(project="p", evaluations=judged, clones=apart).decode()).words
+    paper = evaluation_paper(project="p", evaluations=judged, clones=apart)
+    assert paper.lead in words
+    for said in (words, paper.lead):
+        assert "2 runs of several recipes" in said
+    for lie in ("clone", "seeds", "chance"):
+        assert lie not in words.lower()
 
 
 def test_worst_mistakes_come_with_their_pictures_and_those_of_several_clones_first():

@@ -119,6 +119,16 @@ def test_clones_are_summed_up_and_folded(several):
     assert several.count("<details>") == 2
 
 
+def test_runs_of_several_recipes_are_not_called_clones():
+    both = (evaluation(1), evaluation(2))
+    apart = summarise_masks(both).model_copy(update={"alike": False})
+    page = segmentation_page(**facts(*both, clones=apart)).decode()
+    words = html.unescape(re.sub("<[^>]*>", " ", page))
+    assert "2 runs of several recipes" in words
+    assert segmentation_paper(**facts(*both, clones=apart)).lead in words
+    assert not re.search("clone|seeds|chance", words, re.IGNORECASE)
+
+
 def test_what_is_not_defined_is_a_dash_and_no_0():
     page = segmentation_page(**facts(evaluation(1, absent=True))).decode()
     row = re.search(r"漢字 😀</th>(.*?)</tr>", page, re.S)

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from darkroom.errors import Invalid
-from darkroom.evaluation.operating import Prices, choose_point, measure_point, pair_costs, prices_of
+from darkroom.evaluation.operating import (
+    Prices,
+    _thresholds,
+    choose_point,
+    measure_point,
+    pair_costs,
+    prices_of,
+)
 from darkroom.records import Brief, Mistake, OperatingPoint
-from darkroom.tasks.operating import NOT_SURE
+from darkroom.tasks.operating import NOT_SURE, decide
 from tests.tasks.test_calibration import made
 
 CLASSES = tuple("abcde")
@@ -55,6 +62,24 @@ def test_a_point_chosen_on_some_images_saves_cost_on_others_with_evidence():
     assert figures.accuracy_of_answered.low > (found[3000:].argmax(axis=1) == labels[3000:]).mean()
     assert sum(row.answered + row.not_sure for row in figures.classes) == 3000
     assert figures.coverage.value == pytest.approx(sum(row.answered for row in figures.classes) / 3000)
+
+
+def test_a_threshold_lies_between_two_confidences_however_near_they_are():
+    # Thirty answers at 0.9999991 are wrong, thirty at 0.9999994 right: a millionth is too coarse.
+    top = np.repeat(np.float32([0.9999991, 0.9999994]), 30)
+    found = np.stack([top, 1 - top], axis=1)
+    labels = np.repeat([1, 0], 30)
+    prices = Prices(np.ones((2, 2)) - np.eye(2), not_sure=0.4)
+    point = OperatingPoint(thresholds=_thresholds_at_one(labels, found, prices))
+    figures = measure_point(labels, found, ("a", "b"), None, point, prices, draws=100)
+    assert figures.coverage.value == pytest.approx(0.5)
+    assert figures.accuracy_of_answered.value == 1
+
+
+def _thresholds_at_one(labels, found, prices):
+    """Returns the thresholds that are chosen where the temperature is 1."""
+    decisions = decide(found, ("a", "b"), OperatingPoint())
+    return _thresholds(labels, decisions, ("a", "b"), prices)[0]
 
 
 def test_free_rejecting_answers_nothing_and_dear_rejecting_answers_everything():

@@ -47,6 +47,22 @@ def test_a_mask_without_a_picture_is_a_problem(tmp_path: Path) -> None:
     ]
 
 
+def test_the_ending_of_a_mask_may_be_written_in_capitals(tmp_path: Path) -> None:
+    put(masked(tmp_path), "images/DSC7.JPG", "masks/DSC7.PNG")
+    reading = read_png_masks(tmp_path)
+    assert {entry.path: entry.mask for entry in reading.entries}["images/DSC7.JPG"] == "masks/DSC7.PNG"
+    assert list(reading.problems) == []
+
+
+def test_a_mask_that_is_no_png_by_its_name_is_a_problem_and_not_passed_over(tmp_path: Path) -> None:
+    put(masked(tmp_path), "masks/2.jpg", "masks/notes.txt")
+    reading = read_png_masks(tmp_path)
+    assert [entry.mask for entry in reading.entries] == ["masks/1.png", None]
+    assert [(problem.path, problem.error.id) for problem in reading.problems] == [
+        ("masks/2.jpg", "masks.no-png")
+    ]
+
+
 def test_classes_may_carry_their_values(tmp_path: Path) -> None:
     reading = read_png_masks(masked(tmp_path, "0 background\n255 person\n"))
     assert reading.classes == ("background", "person")

@@ -144,6 +144,54 @@ def test_what_cannot_be_a_network_is_refused_with_its_line(tmp_path: Path, text:
     assert message in refusal(tmp_path, text)
 
 
+LEARNS_OTHERWISE = """
+import torch
+from torch import nn
+
+
+class Learner(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.normal = nn.BatchNorm2d(3)
+        self.head = nn.Linear(1440, classes)
+
+    def forward(self, x):
+        answers = self.head(self.normal(x).flatten(1))
+        if self.training:
+            {otherwise}
+        return answers
+
+
+def build(*, channels, size, classes, **options):
+    return Learner(classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "message"),
+    [
+        ("return answers[:, :2]", "it returns (2, 2) while it learns, expected (2, 5)"),
+        ("return answers, answers", "it returns tuple while it learns"),
+        ("raise KeyError('side head')", "line 15 `raise KeyError('side head')`: a picture of 24×20 px, wh"),
+    ],
+)
+def test_what_only_fails_while_it_learns_is_refused_before_the_first_epoch(
+    tmp_path: Path, otherwise: str, message: str
+) -> None:
+    assert message in refusal(tmp_path, LEARNS_OTHERWISE.format(otherwise=otherwise))
+
+
+def test_looking_at_how_it_learns_leaves_it_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "network.py"
+    path.write_text(LEARNS_OTHERWISE.format(otherwise="pass"))
+    torch.manual_seed(3)
+    network = build("custom", channels=3, size=(20, 24), classes=5, code=path)
+    assert int(network.state_dict()["body.normal.num_batches_tracked"]) == 0
+    torch.manual_seed(3)
+    weights = torch.nn.Linear(1440, 5).weight
+    assert torch.equal(network.head.weight, weights)  # type: ignore[union-attr]
+
+
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="Cannot read the network's file"):
         build("custom", channels=3, size=(20, 24), classes=5, code=tmp_path / "absent.py")

@@ -175,5 +175,5 @@ def test_each_network_learns_from_one_step(name):
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]

@@ -13,10 +13,12 @@ from PIL import Image
 
 from darkroom.bundle import read_bundle
 from darkroom.bundle.writer import replace_files
-from darkroom.domain import read_sketch
+from darkroom.domain import DomainCheck, read_sketch, write_sketch
+from darkroom.domain.learning import NO_FEATURES
 from darkroom.errors import Damaged
 from darkroom.operation import find_operation
 from darkroom.operations.export import ConvertReport
+from darkroom.records import ModelCard
 from darkroom.serving import Answer, Predictor
 from darkroom.workspace import Workspace
 from tests.domain.digits import CONTRACT, digits
@@ -82,6 +84,51 @@ def test_a_bundle_carries_the_sketch_with_its_role_and_hash(copy: Workspace) -> 
         assert [file.path for file in bundle.of_role("domain")] == ["domain/rows.npz", "domain/sketch.json"]
         kept = workspace.runs_folder / "r-1" / "domain"
         assert read_sketch(bundle.folder / "domain").facts == read_sketch(kept).facts
+
+
+def test_card_and_bundle_keep_how_often_the_check_is_wrong(copy: Workspace) -> None:
+    with copy as workspace:
+        report = call(workspace, "model.domain", run="r-1")
+        of_run = json.loads((workspace.runs_folder / "r-1" / "model-card.json").read_text())
+        bundle = read_bundle(workspace.bundles_folder / "b-1")
+        for card in (ModelCard.model_validate(of_run), bundle.card):
+            assert [(one.used, one.expected, one.measured) for one in card.false_alarms] == list(
+                report.false_alarms
+            )
+            assert {(one.asked, one.held_out) for one in card.false_alarms} == {(0.01, "val")}
+        words = " ".join((bundle.folder / "README.txt").read_text().split())
+        expected = report.false_alarms[0][1]
+        assert f"by statistics and features, {expected} of pictures like val are called different" in words
+
+
+def test_a_network_without_usable_features_is_checked_by_statistics_and_it_is_said(copy: Workspace) -> None:
+    import torch
+
+    from darkroom.networks.saved import load, save
+
+    with copy as workspace:
+        weights = workspace.runs_folder / "r-1" / "checkpoints" / "best.safetensors"
+        network, card = load(weights)
+        with torch.no_grad():
+            next(network.parameters()).fill_(torch.inf)
+        save(weights, network, card)
+        report = call(workspace, "model.domain", run="r-1")
+        assert [used for used, *_ in report.false_alarms] == ["statistics"]
+        assert NO_FEATURES in report.remarks
+        sketch = DomainCheck(read_sketch(workspace.runs_folder / "r-1" / "domain"))
+        found = sketch.check(np.invert(digits()[300]), None, np.full(84, np.nan))
+        assert (found.used, found.reasons[0].name) == ("statistics", "polarity")
+
+
+def test_asked_with_torch_a_sketch_without_rows_answers_by_statistics(copy: Workspace) -> None:
+    with copy as workspace:
+        folder = workspace.runs_folder / "r-1" / "domain"
+        sketch = read_sketch(folder)
+        write_sketch(folder, sketch.without(frozenset(sketch.facts.image_ids)))
+        strange = write(workspace.root / "strange", np.invert(digits()[300:301]))
+        [one] = call(workspace, "predict", images=strange, using="torch", run="r-1").images
+        assert (one.domain.used, one.domain.nearest) == ("statistics", ())
+        assert one.domain.reasons[0].name == "polarity"
 
 
 @pytest.mark.parametrize("using", ["onnx", "torch"])

@@ -16,6 +16,7 @@ from PIL import Image
 import darkroom
 from darkroom.cli import main
 from darkroom.errors import InvalidConfig
+from darkroom.serving import Predictor
 from tests.operations.mask_projects import draw_shapes, made_project
 from tests.operations.test_main_job import stages, write
 from tests.server.apps import client, desk
@@ -175,6 +176,21 @@ def test_a_folder_is_answered_picture_by_picture_and_names_never_collide(made, t
     assert "over the photo" in words
 
 
+def test_the_domain_check_holds_pictures_with_masks_against_training_too(copy):
+    with Image.open(copy.parent / "shapes" / "images" / "003.png") as image:
+        Image.fromarray(255 - np.asarray(image)).save(copy / "negative.png")
+    with darkroom.open(copy) as project:
+        known = project.model.domain(run="r-1")
+        assert [used for used, *_ in known.false_alarms] == ["statistics and features", "statistics"]
+        answer = project.predict(images=(copy / "negative.png",), page=True, run="r-1", using="torch")
+    (one,) = answer.masks
+    assert one.domain.used == "statistics and features"
+    assert not one.domain.in_domain
+    page = (copy / answer.page).read_text()
+    assert page.count("data:image/") == 1 + len(one.domain.nearest)  # the overlay, and training's
+    assert one.domain.words in " ".join(str(line) for line in answer.display())
+
+
 def test_over_http_a_mask_can_come_inside_the_answer(copy):
     shutil.copy(copy.parent / "shapes" / "images" / "000.png", copy / "photo.png")
     with desk(copy) as opened:
@@ -219,6 +235,34 @@ def test_an_iou_of_no_class_is_refused_before_any_work(copy):
 
 
 @pytest.mark.slow
+def test_a_search_over_masks_compares_clones_picture_by_picture_and_weighs_several_aims(copy):
+    recipe = {
+        "network": "lraspp/mobilenetv2_035",
+        "epochs": 2,
+        "batch_size": 6,
+        "threads": 1,
+        "loss": {"dice_weight": 1.0},
+        "augment": {"flip": "horizontal"},
+    }
+    with darkroom.open(copy) as project:
+        found = project.model.tune(
+            dataset="p@1",
+            recipe=recipe,
+            space={"recipe.learning_rate": "0.0001|0.01"},
+            aims=("metric", "memory_bytes", "latency_ms"),
+            trials=2,
+            minutes=60,
+            clones=2,
+            side_by_side="no",
+        )
+    assert found.metric == "val.miou"
+    assert found.count == "2 finished"
+    assert all(float(row[3].replace(",", "")) > 0 for row in found.front)
+    assert found.verdict in ("better", "worse", "no difference shown", "the recipe as it stood")
+    assert "val.miou" in found.comparison or "nothing to compare" in found.comparison
+
+
+@pytest.mark.slow
 def test_people_go_from_masks_to_a_bundle_that_answers_alike(tmp_path, shared_data):
     names = sorted((shared_data / "people" / "images").iterdir())[:40]
     for part in ("images", "masks"):
@@ -244,4 +288,9 @@ def test_people_go_from_masks_to_a_bundle_that_answers_alike(tmp_path, shared_da
         masks = [answer.masks[0] for answer in answers]
     assert {(one.width_px, one.height_px) for one in masks} == {size}
     assert all((one.pixels == masks[0].pixels).mean() >= 0.9999 for one in masks)
-    assert masks[0].domain is not None
+    assert all(one.domain is not None and one.domain.used == "statistics and features" for one in masks)
+    card = json.loads((root / "deliverables/09-mobile/bundle/model-card.json").read_text())
+    assert [row["used"] for row in card["false_alarms"]] == ["statistics and features", "statistics"]
+    found = Predictor.open(root / "deliverables/09-mobile/bundle").predict_mask(names[0].read_bytes())
+    assert found.domain is not None
+    assert found.domain.nearest

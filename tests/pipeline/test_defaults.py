@@ -14,7 +14,8 @@ import darkroom
 from darkroom.cli import main
 from darkroom.errors import Invalid, InvalidConfig, NotFound
 from darkroom.networks import NETWORKS
-from darkroom.pipeline.defaults import FAVOURITE, choose
+from darkroom.networks.favourite import FAVOURITE
+from darkroom.pipeline.defaults import choose
 from tests.networks import pretrained
 
 

@@ -158,7 +158,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path, optimiser, batche
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
     assert same(weights(tmp_path / "whole", "best"), weights(tmp_path / "parts", "best"))
     assert outcome.epochs == 3
-    timeless = {"images_per_second", "duration_s"}
+    timeless = {"images_per_second", "duration_s", "time_left_s"}
     assert [p.model_dump(exclude=timeless) for p in read_metrics(tmp_path / "whole")] == [
         p.model_dump(exclude=timeless) for p in read_metrics(tmp_path / "parts")
     ]
@@ -216,9 +216,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_where(tmp_path):
             "schedule": Schedule(name="fixed", warmup_epochs=0),
         }
     )
-    with pytest.raises(
-        Invalid, match=r"no longer a number: (validation after )?epoch 1, (batch|by step) \d"
-    ) as caught:
+    with pytest.raises(Invalid, match=r"no longer a number: epoch 1, step \d") as caught:
         run(tmp_path, recipe)
     assert "smaller learning_rate" in caught.value.hint
     assert not (tmp_path / "model-card.json").exists()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from darkroom.errors import Invalid
-from darkroom.evaluation import Predictions
+from darkroom.evaluation import MaskAnswers, Predictions
 from darkroom.records import Gate
+from darkroom.tasks.segmentation import miou_of, paired_miou
 from darkroom.tuning.budget import Budget
-from darkroom.tuning.evidence import compare_clones, compare_figures
+from darkroom.tuning.evidence import (
+    compare_clones,
+    compare_figures,
+    compare_mask_clones,
+    paired_masks,
+)
 from darkroom.tuning.pareto import best_first, pareto_front
 from darkroom.tuning.trial import Trial
 from darkroom.tuning.words import brief_answer, spoken_best, spoken_count, spoken_end
@@ -141,3 +149,42 @@ def test_why_a_search_ended_early_is_said() -> None:
     assert spoken_end(done, trials(2)) == ""
     assert "holds no more than these 2 trials" in spoken_end(done, trials(9))
     assert "given up" in spoken_end([trial(0, state="failed")], trials(9))
+
+
+def masks(share: float, seed: int, pictures: int = 200, names: str = "p") -> MaskAnswers:
+    """Returns the counts of a model of two classes that answers about so many of 100 pixels rightly."""
+    draw = np.random.default_rng(seed)
+    hits = draw.binomial(50, share, (pictures, 2))
+    counts = np.zeros((pictures, 7, 2), np.uint32)
+    counts[:, 0], counts[:, 1] = hits, 50
+    counts[:, 2] = hits + (50 - hits)[:, ::-1]
+    ids = tuple(f"{names}{place}" for place in range(pictures))
+    return MaskAnswers(ids, None, counts, (10, 10), 1, Path("none"), np.zeros(pictures, np.int64))
+
+
+def test_masks_of_clones_are_compared_by_mean_iou_picture_by_picture() -> None:
+    good, bad = (
+        [masks(share, seed + first) for seed in range(3)] for share, first in ((0.95, 0), (0.8, 9))
+    )
+    found = compare_mask_clones(good, bad, draws=500)
+    assert (found.verdict, found.pictures) == ("better", 200)
+    assert found.difference.value == pytest.approx(np.mean(found.first) - np.mean(found.second))
+    assert found.first[0] == pytest.approx(float(miou_of(good[0].counts.sum(axis=0, dtype=np.int64))))
+    assert compare_mask_clones(bad, good, draws=500).verdict == "worse"
+    assert "t over seeds" in found.difference.method
+    pictures = paired_masks(good[0], bad[0], draws=500)
+    same = paired_miou(good[0].counts, bad[0].counts, draws=500)  # the pictures in another order
+    assert pictures.value == pytest.approx(same.value)
+    assert [pictures.low, pictures.high] == pytest.approx([same.low, same.high], abs=0.003)
+    with pytest.raises(Invalid, match="share no picture"):
+        paired_masks(good[0], masks(0.9, 1, names="q"))
+
+
+def test_masks_that_are_alike_show_no_difference_and_seeds_alone_are_no_evidence() -> None:
+    one = masks(0.9, 3)
+    same = paired_masks(one, one)
+    assert (same.value, same.method) == (0.0, "wilson")
+    assert same.low < 0 < same.high
+    lucky = [masks(share, seed, 2000) for seed, share in enumerate((0.95, 0.75, 0.85))]
+    usual = [masks(share, 9 + seed, 2000) for seed, share in enumerate((0.80, 0.82, 0.81))]
+    assert compare_mask_clones(lucky, usual, draws=200).verdict == "no difference shown"

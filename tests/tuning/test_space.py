@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from darkroom.errors import InvalidConfig
 from darkroom.records import Contract
 from darkroom.training import Recipe
+from darkroom.training.task_options import check_task_options
 from darkroom.tuning.bounds import recipe_bounds
 from darkroom.tuning.recipes import base_values, contract_of, network_of, propose, recipe_of
 from darkroom.tuning.space import Given, read_space, refuse_empty, sides_of
@@ -141,6 +142,16 @@ def test_views_follow_the_head_that_is_trained() -> None:
     last = recipe_of(plan, {"recipe.train_layers": "last"})
     assert (last.feature_views, last.weights) == (4, "some")
     assert recipe_of(plan, {"recipe.train_layers": "all"}).feature_views == 1
+
+
+def test_masks_have_no_views_whatever_is_trained() -> None:
+    changed = {"network": "lraspp/mobilenetv2_035", "augment": {"flip": "horizontal"}}
+    recipe = Recipe.model_validate(changed)
+    plan = plan_of({"recipe.train_layers": "all|last"}, recipe, weights={recipe.network: "some"})
+    for layers in ("all", "last"):
+        found = recipe_of(plan, {"recipe.train_layers": layers})
+        assert (found.train_layers, found.feature_views) == (layers, 1)
+        check_task_options(found, "segmentation")
 
 
 def test_the_recipe_as_it_stands_is_a_trial_where_the_space_holds_it() -> None:

@@ -24,19 +24,20 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
     height, width, channels = card.contract.shape
     colour = "RGB" if channels == 3 else "grey"
     rows = "\n".join(f"  models/{one.path.name}  {one.target}, {one.precision}" for one in models)
-    masks = card.task == "segmentation"
+    masks, sets = card.task == "segmentation", card.task == "multi-label"
     parts = [
         f"{name}: a {card.task} model, bundled by Darkroom",
         f"Model files\n{rows or '  none'}",
         f"Input: one picture as uint8, (1, {height}, {width}, {channels}), rows, columns, {colour}. Make "
         "it from a photo by the steps in contract.json, in that order and in integers; normalisation and "
-        "softmax are inside the model.",
-        *(_mask_output(card) if masks else _output(card)),
+        f"{'sigmoid' if sets else 'softmax'} are inside the model.",
+        *(_mask_output(card) if masks else _set_output(card) if sets else _output(card)),
         "Check: each picture in golden/ must become the bytes of its .bin file exactly; golden.json holds "
         "the hash of each step on the way, and the probabilities that the model answers with"
         f"{', of some pixels as [row, column, …]; the .mask file is the whole mask' if masks else ''}.",
         f"Trained in run {card.run or '-'} on {card.dataset or '-'}. {_figures(card)}".strip(),
         *_said("Operating point", _operating_point(card)),
+        *_said("Domain check", _domain_check(card)),
         *_said("Intended use", card.intended_use),
         *_said("Not for", card.not_for),
         *_said("Human review", card.human_review),
@@ -51,6 +52,16 @@ def _output(card: ModelCard) -> tuple[str, ...]:
     return (
         f"Output: probabilities, (1, {len(card.labels)}), in the order of the labels: "
         f"{_some(card.labels)}.",
+    )
+
+
+def _set_output(card: ModelCard) -> tuple[str, ...]:
+    """Returns how an app makes a set of labels of the output."""
+    return (
+        f"Output: probabilities, (1, {len(card.labels)}), in the order of the labels: "
+        f"{_some(card.labels)}. Each stands by itself: they do not sum to 1. A picture has every label "
+        "whose probability is at least its threshold, operating_point.thresholds in model-card.json, or "
+        "0.5 for a label without one; that may be none, and may be all.",
     )
 
 
@@ -81,6 +92,8 @@ def _figures(card: ModelCard) -> str:
 def _operating_point(card: ModelCard) -> str:
     """Returns what an app does with the probabilities; empty where it is nothing."""
     point, words = card.operating_point, []
+    if card.task == "multi-label":
+        return f"thresholds chosen on {point.chosen_on}." if point.thresholds else ""
     if point.temperature != 1:
         words.append(
             f"raise each probability to the power 1/{point.temperature:g} and divide by their sum; the "
@@ -92,6 +105,22 @@ def _operating_point(card: ModelCard) -> str:
             "operating_point in model-card.json."
         )
     return " ".join(words)
+
+
+def _domain_check(card: ModelCard) -> str:
+    """Returns what the sketch in the bundle is for, and how often it errs; empty where there is none."""
+    rates = [
+        f"by {one.used}, {one.expected} of pictures like {one.held_out or 'the held-out ones'} are called "
+        f"different{f', and {one.measured} of the test pictures were' if one.measured else ''}"
+        for one in card.false_alarms
+    ]
+    if not rates:
+        return ""
+    return (
+        "domain/ says what training pictures look like; with it Darkroom tells whether a photo does, and "
+        f'how it differs if not. False alarms: {"; ".join(rates)}. "Looks in-domain" has no such '
+        "guarantee."
+    )
 
 
 def _said(head: str, text: str) -> list[str]:

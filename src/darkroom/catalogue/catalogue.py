@@ -12,6 +12,7 @@ from darkroom.catalogue.jobs import Jobs
 from darkroom.catalogue.locations import Locations
 from darkroom.catalogue.quarantine import Quarantine
 from darkroom.catalogue.revision import prepare, revision_of
+from darkroom.catalogue.run_notes import RunNotes
 from darkroom.catalogue.runs import Runs
 from darkroom.catalogue.sources import Sources
 from darkroom.catalogue.splits import Splits
@@ -36,6 +37,7 @@ class Catalogue:
         self.splits = Splits(database)
         self.datasets = Datasets(database)
         self.runs = Runs(database)
+        self.run_notes = RunNotes(database)
         self.jobs = Jobs(database)
         self.bundles = Bundles(database)
         self.stages = Stages(database)

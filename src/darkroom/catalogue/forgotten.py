@@ -192,12 +192,15 @@ def _forget_names(connection: Connection, image_id: str) -> None:
 
 
 def _forget_mentions(connection: Connection, image_id: str) -> None:
-    """Takes a picture's id out of what stages answered: the domain check names the nearest pictures."""
+    """Takes a picture's id out of what stages answered (the domain check names pictures), and of notes."""
     stages = schema.stages
     query = sa.select(stages.c.name, stages.c.record_json).where(stages.c.record_json.contains(image_id))
     for name, text in connection.execute(query).all():
         changed = text.replace(image_id, "(forgotten)")
         connection.execute(sa.update(stages).where(stages.c.name == name).values(record_json=changed))
+    notes = schema.run_notes
+    written = sa.update(notes).where(notes.c.text.contains(image_id))
+    connection.execute(written.values(text=sa.func.replace(notes.c.text, image_id, "(forgotten)")))
 
 
 def _leave_holes(connection: Connection, image_id: str) -> None:
@@ -233,8 +236,10 @@ def _less(version: DatasetVersion, split: str, label: str) -> DatasetVersion:
         )
         for name, of_split in version.histogram.items()
     }
+    empty = {name: count - (name == split and not label) for name, count in version.empty.items()}
     return version.model_copy(
         update={
+            "empty": FrozenDict({name: count for name, count in empty.items() if count}),
             "counts": FrozenDict({name: count for name, count in counts.items() if count}),
             "histogram": FrozenDict({name: found for name, found in histogram.items() if counts.get(name)}),
             "forgotten": version.forgotten + 1,

@@ -41,6 +41,7 @@ __all__ = [
     "members",
     "metadata",
     "quarantine",
+    "run_notes",
     "runs",
     "sources",
     "splits",
@@ -48,7 +49,7 @@ __all__ = [
     "tombstones",
 ]
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration; a database at this revision has exactly the tables below."""
 
 UNKNOWN_US = -(2**62)
@@ -253,6 +254,19 @@ runs = Table(
     _column("dataset", Text, index=True),
     _column("record_json", Text),
 )
+
+run_notes = Table(
+    "run_notes",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=False),
+    _column("run_id", ForeignKey("runs.id")),
+    _column("kind", String(16)),
+    _column("text", Text),
+    _column("author", Text),
+    _column("at", Moment),
+    Index("ix_run_notes_run_id", "run_id", "number"),
+)
+"""What people wrote about runs, "note", "tag" or "untag"; rows are only ever added, the last word holds."""
 
 jobs = Table(
     "jobs",

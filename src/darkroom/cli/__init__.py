@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words after `darkroom`; the process's own when not given.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    if _is_spare():
+        return 0
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it reads about every package
     gc.set_threshold(100_000)  # importing makes many objects and no garbage; training holds few
     debug = "--debug" in words
@@ -58,6 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
         return shown.exit_code
 
 
+def _is_spare() -> bool:
+    """Says whether torchrun started this process beside the one that runs the command.
+
+    That one starts what it needs by itself, and watches it: see `processes` of `model.train`.
+    """
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
+
+
 def _run(words: list[str]) -> int:
     from cyclopts import CycloptsError
 
@@ -80,7 +90,7 @@ def _known_part(words: list[str]) -> str:
 
     first, second = [*words, "", ""][:2]
     if first in NOUNS and first:
-        verbs = [operation.verb for operation in operations(first).values()]
+        verbs = [operation.words.rpartition(" ")[2] for operation in operations(first).values()]
         return f"{first} {second} " if second in verbs else f"{first} "
     return f"{first} " if first in operations("") else ""
 

@@ -68,7 +68,7 @@ def add_command(
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = f"{operation.summary}\n\n{operation.description}"
-    app.command(command, name=operation.verb)
+    app.command(command, name=operation.words.rpartition(" ")[2])
 
 
 def _parameter(option: Option, operation: Operation) -> inspect.Parameter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.cells import cell_len
@@ -29,6 +31,12 @@ LEAST_LAST = 16
 
 WIDE = 120
 """Characters from which on figures stand beside the bars."""
+
+TOLD_EVERY_S = 20.0
+"""Where there is no terminal, a training is told about after an epoch, so often at most."""
+
+SHOWN = ("train_", "val_", "learning_rate", "gradient_norm")
+"""Figures that a person sees while a training goes on, by how their names begin."""
 
 
 def draw_result(result: Result) -> None:
@@ -68,6 +76,8 @@ class ProgressDrawing:
         self._enabled = enabled
         self._latest: Report | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._figures: dict[str, dict[str, float]] = {}
+        self._told_at = time.monotonic()
 
     def __enter__(self) -> ProgressDrawing:
         if self._enabled and self._console.is_terminal:
@@ -100,6 +110,9 @@ class ProgressDrawing:
         if self._latest is not None and self._latest.what != report.what:
             self._tell()
         self._latest = report
+        if "train_loss" in report.metrics and time.monotonic() - self._told_at >= TOLD_EVERY_S:
+            self._told_at = time.monotonic()
+            self._console.print(Text(f"{report.what}: {_epoch_line(report.metrics)}"), soft_wrap=True)
 
     def _tell(self) -> None:
         if self._latest is not None:
@@ -115,13 +128,27 @@ class ProgressDrawing:
             )
         bar = self._tasks[report.what]
         speed = self._bars.tasks[self._bars.task_ids.index(bar)].speed
-        figures = " ".join(
-            f"{name.replace('_', ' ')} {value:.3g}"
-            for name, value in report.metrics.items()
-            if name.startswith(("train_", "val_"))
-        )
+        known = self._figures.setdefault(report.what, {})
+        known |= {name: value for name, value in report.metrics.items() if _is_shown(name)}
+        figures = " ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in known.items())
         rate = f"{speed:,.0f} {report.unit}/s" if speed else ""
         self._bars.update(bar, completed=report.done, total=report.total, rate=rate, figures=figures)
+
+
+def _is_shown(name: str) -> bool:
+    return name.startswith(SHOWN) and "." not in name and not name.endswith("_max")
+
+
+def _epoch_line(figures: Mapping[str, float]) -> str:
+    """Returns the figures of an epoch in one line."""
+    said = [f"epoch {figures['epoch']:.0f}"]
+    said += [f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items() if _is_shown(name)]
+    if "images_per_second" in figures:
+        said.append(f"{figures['images_per_second']:,.0f} images/s")
+    if figures.get("time_left_s"):
+        minutes, seconds = divmod(round(figures["time_left_s"]), 60)
+        said.append(f"{minutes:,} min {seconds} s left" if minutes else f"{seconds} s left")
+    return ", ".join(said)
 
 
 def _column(width: int) -> Column:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from darkroom.datasets.conflict import CONFLICT
-from darkroom.datasets.split import Candidate
+from darkroom.datasets.split import SEPARATOR, Candidate
 from darkroom.errors import InvalidLabel
 from darkroom.records import (
     ClassesLabel,
@@ -30,9 +30,6 @@ SLOTS: dict[Task, Slot] = {
 }
 """The question whose answers a task learns."""
 
-SEPARATOR = "|"
-"""Between the classes of a member of a multi-label dataset."""
-
 _BATCH = 5000
 
 
@@ -50,6 +47,8 @@ class Candidates(NamedTuple):
     """Last annotation event that can have counted."""
     of_masks: bool = False
     """Whether their labels are masks."""
+    of_sets: bool = False
+    """Whether each has any number of labels, also none."""
 
 
 def find_candidates(
@@ -93,6 +92,7 @@ def find_candidates(
         tuple(looked_at),
         last_sequence,
         of_masks=task == "segmentation",
+        of_sets=task == "multi-label",
     )
 
 
@@ -126,9 +126,9 @@ class _Sorter:
         if current is None:
             return "unlabelled"
         value = current.value
-        if isinstance(value, State):
+        if isinstance(value, State) and not self._is_empty_set(value):
             return "label conflict" if value == CONFLICT else value.state.replace("_", " ")
-        labels = _labels(value)
+        labels = self._labels(value)
         if self._asked and not isinstance(value, MaskLabel) and not set(labels) <= set(self._asked):
             return "other class"
         self._found.update(dict.fromkeys(labels))
@@ -139,7 +139,18 @@ class _Sorter:
         if isinstance(value, MaskLabel):
             self._agree(value)
             return value.blob
-        return SEPARATOR.join(_labels(value))
+        return SEPARATOR.join(self._labels(value))
+
+    def _labels(self, value: object) -> tuple[str, ...]:
+        """Returns the labels of an answer; of several only those that were asked for."""
+        found = _labels(value)
+        if self._asked and isinstance(value, ClassesLabel):
+            return tuple(label for label in found if label in self._asked)
+        return found
+
+    def _is_empty_set(self, value: State) -> bool:
+        """Says whether "none of these" is an answer: where any number of labels may hold, it is."""
+        return self._task == "multi-label" and value.state == "none_of_these"
 
     def _agree(self, mask: MaskLabel) -> None:
         self._of_masks = self._of_masks or self._asked or mask.classes

@@ -23,6 +23,7 @@ __all__ = ["deliver"]
 TABLE_FILE = "annotations.csv"
 
 COLUMNS = ("image", "label", "group", "image_id", "origin", "source_file")
+OF_SETS = ("image", "labels", *COLUMNS[2:])
 
 _BATCH = 1000  # members that are looked up at a time
 _STEM_LENGTH = 80
@@ -83,7 +84,8 @@ class _Part:
         """Writes pictures, masks and the table."""
         self._folder.mkdir()
         rows = [self._written(row) for row in self._rows(split)]
-        (self._folder / TABLE_FILE).write_text(csv_text(COLUMNS, rows), "utf-8", newline="")
+        columns = OF_SETS if self._version.task == "multi-label" else COLUMNS
+        (self._folder / TABLE_FILE).write_text(csv_text(columns, rows), "utf-8", newline="")
 
     def _written(self, row: _Row) -> tuple[str, ...]:
         member, labels = row.member, labels_of(row.member, self._version.task)
@@ -96,7 +98,7 @@ class _Part:
             mask.parent.mkdir(exist_ok=True)
             mask.write_bytes(self._workspace.blobs.get(member.label))
         else:
-            label = "|".join(labels)
+            label = "|".join(labels) or "|"  # alone it means: none of them, which is an answer
         source_file = f"{row.place.source_id}/{row.place.path}" if row.place else ""
         return (path, label, member.group or "", member.image_id, row.image.origin, source_file)
 

@@ -233,7 +233,17 @@ def balance_of(version: DatasetVersion) -> Iterator[str]:
         if missing:
             named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             yield f"No picture of {named} in {split}."
+    yield from _everywhere(version)
     yield from _few_pixels(version)
+
+
+def _everywhere(version: DatasetVersion) -> Iterator[str]:
+    """Yields the labels that every training picture has, where a picture may have any number."""
+    train = version.histogram.get("train", {}) if version.task == "multi-label" else {}
+    always = [label for label, count in train.items() if count == version.counts.get("train")]
+    if always:
+        named = ", ".join(always[:5]) + (", …" if len(always) > 5 else "")
+        yield f"Every picture of train has {named}: nothing shows what a picture without looks like."
 
 
 def _few_pixels(version: DatasetVersion) -> Iterator[str]:

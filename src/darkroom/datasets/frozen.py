@@ -106,6 +106,7 @@ def _written(
             counts={split: count for split in SPLITS if (count := _count(members, split))},
             histogram=histogram,
             pixels=pixels,
+            empty=_empty(members, task),
             lineage=Lineage(
                 parent=versions[-1].ref if versions else None,
                 sources=found.sources,
@@ -128,12 +129,12 @@ def _placed(workspace: Workspace, found: Candidates, plan: SplitPlan) -> Placeme
     held: dict[str, Split] = splits.assigned(keys, STICKY_SPLITS)
     if found.of_masks:
         plan = plan.model_copy(update={"stratify": False})  # no two pictures have the same mask
-    placement = place(found.labelled, plan, held=held, by_source=by_source)
+    placement = place(found.labelled, plan, held=held, by_source=by_source, sets=found.of_sets)
     _check_splits(placement, plan)
     if placement.new:
         # What another process gave in between holds.
         held |= splits.assign(placement.new, STICKY_SPLITS)
-        placement = place(found.labelled, plan, held=held, by_source=by_source)
+        placement = place(found.labelled, plan, held=held, by_source=by_source, sets=found.of_sets)
     return placement
 
 
@@ -196,6 +197,11 @@ def _histogram(members: list[Member], task: Task, classes: tuple[str, ...]) -> C
     return {split: {label: of_split[label] for label in classes} for split, of_split in counts.items()}
 
 
+def _empty(members: list[Member], task: Task) -> dict[str, int]:
+    """Returns how many pictures of each split have no label, where that is an answer."""
+    return dict(Counter(one.split for one in members if not one.label)) if task == "multi-label" else {}
+
+
 def _check_name(name: str) -> None:
     if not name or name != name.strip() or set(name) & set("@/\\\0"):
         raise Invalid(
@@ -244,6 +250,23 @@ def _check_candidates(found: Candidates, task: Task, name: str) -> None:
         )
     if task == "classification":
         _check_classes(found, name)
+    if task == "multi-label":
+        _check_sets(found, name)
+
+
+def _check_sets(found: Candidates, name: str) -> None:
+    """Refuses labels that no picture has."""
+    shown = {label for one in found.labelled for label in one.label.split(SEPARATOR)}
+    absent = [label for label in found.classes if label not in shown]
+    if absent or not found.classes:
+        raise Invalid(
+            "dataset.no-picture-of-label",
+            "None of the {count} pictures of dataset {name} has {labels}.",
+            do="Add pictures that have it, or leave it out.",
+            name=name,
+            labels=" or ".join(repr(label) for label in absent[:5]) or "a label",
+            count=len(found.labelled),
+        )
 
 
 def _check_classes(found: Candidates, name: str) -> None:

@@ -2,7 +2,7 @@
 
 What a picture or a group was given once, it keeps. Pictures of one group lie together. The others are
 taken in the order of a hash of their id, so that neither the order of files nor that of time matters,
-and each goes where its class lacks most.
+and each goes where its class lacks most. Pictures with several labels go label by label, the rarest first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import NamedTuple
 from darkroom.datasets.plan import SplitPlan
 from darkroom.records import Split
 
-__all__ = ["Candidate", "Placement", "place", "split_keys"]
+__all__ = ["SEPARATOR", "Candidate", "Placement", "place", "split_keys"]
+
+SEPARATOR = "|"
+"""Between the labels of a picture that has several."""
 
 _SHARED: tuple[Split, ...] = ("train", "val", "test")
 _FEWEST_FOR_ALL = 3  # pictures of a class from which on every split gets one
@@ -70,6 +73,7 @@ def place(
     *,
     held: Mapping[str, Split],
     by_source: Mapping[str, Split],
+    sets: bool = False,
 ) -> Placement:
     """Gives each picture a split.
 
@@ -78,9 +82,12 @@ def place(
         plan: shares, seed, and what is respected.
         held: key → split that was given before, and stays.
         by_source: key of a picture → split that its source says; only looked at where the plan says so.
+        sets: whether each picture has any number of labels, also none.
     """
     by_source = by_source if plan.respect_source_splits else {}
     units = _units(candidates, plan, held, by_source)
+    if sets and plan.stratify:
+        return _placement(units, _share_out_sets(units, plan), held)
     chosen: dict[str, Split] = {}
     strata: dict[str, list[_Unit]] = {}
     for unit in units:
@@ -144,6 +151,83 @@ def _share_out(units: Sequence[_Unit], plan: SplitPlan) -> dict[str, Split]:
         have[split] += len(unit.members)
         chosen[unit.key] = split
     return chosen
+
+
+def _share_out_sets(units: Sequence[_Unit], plan: SplitPlan) -> dict[str, Split]:
+    """Gives units of label sets their splits: of the rarest label first, each where that label lacks most.
+
+    A picture without labels counts as one of a label of its own, so that such pictures are spread too.
+
+    Source: Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, 2011, algorithm 1
+        (iterative stratification), with the shares of `_wanted` in place of equal folds.
+    """
+    left = sorted((unit for unit in units if unit.held is None), key=lambda unit: _rank(unit.key, plan))
+    needs = _Needs(units, {split for unit in left for split in unit.may}, plan)
+    chosen: dict[str, Split] = {}
+    while left:
+        rarest = needs.rarest(left)
+        chosen.update((unit.key, needs.place(unit, rarest)) for unit in left if rarest in _labels_of(unit))
+        left = [unit for unit in left if unit.key not in chosen]
+    return chosen
+
+
+class _Needs:
+    """How many pictures of each label each split should have, and has.
+
+    Args:
+        units: all of them; those that have a split count as placed.
+        open_to_some: splits that a unit may still be given.
+        plan: the shares.
+    """
+
+    _ALL = "\0"  # stands for "whatever its labels": no label can be called so
+
+    def __init__(self, units: Sequence[_Unit], open_to_some: set[Split], plan: SplitPlan) -> None:
+        totals: Counter[str] = Counter()
+        self._have: dict[str, Counter[Split]] = {}
+        for unit in units:
+            if unit.held is None or unit.held in _SHARED:
+                totals.update(self._counts(unit))
+            if unit.held is not None:
+                self._add(unit, unit.held)
+        self._wanted: dict[str, dict[Split, int]] = {}
+        for label, count in totals.items():
+            have = self._have.setdefault(label, Counter())
+            closed: dict[Split, int] = {
+                split: have[split] for split in _SHARED if split not in open_to_some
+            }
+            self._wanted[label] = _wanted(count, plan, closed)
+
+    def rarest(self, left: Sequence[_Unit]) -> str:
+        """Returns the label with the fewest pictures among some units; of equal ones the first by name."""
+        counts: Counter[str] = Counter()
+        for unit in left:
+            counts.update(_labels_of(unit))
+        return min(counts, key=lambda label: (counts[label], label))
+
+    def place(self, unit: _Unit, label: str) -> Split:
+        """Gives a unit the split that lacks most of a label; of equal ones, most of all pictures."""
+
+        def need(split: Split) -> tuple[bool, int, int]:
+            wanted, have = self._wanted[label][split], self._have[label][split]
+            lacks = self._wanted[self._ALL][split] - self._have[self._ALL][split]
+            return (wanted > 0 and not have, wanted - have, lacks)
+
+        split = max(unit.may, key=need)
+        self._add(unit, split)
+        return split
+
+    def _add(self, unit: _Unit, split: Split) -> None:
+        for label, count in self._counts(unit).items():
+            self._have.setdefault(label, Counter())[split] += count
+
+    def _counts(self, unit: _Unit) -> Counter[str]:
+        return _labels_of(unit) + Counter({self._ALL: len(unit.members)})
+
+
+def _labels_of(unit: _Unit) -> Counter[str]:
+    """Returns how many pictures of a unit show each label; "" for those that show none."""
+    return Counter(label for one in unit.members for label in one.label.split(SEPARATOR))
 
 
 def _wanted(count: int, plan: SplitPlan, closed: Mapping[Split, int]) -> dict[Split, int]:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 from darkroom.documents.facts import Layer, Link, NextStep, TrainedClone
 
 if TYPE_CHECKING:
+    from darkroom.documents.clones import clones_page
     from darkroom.documents.dataset import dataset_page
     from darkroom.documents.docx_file import docx
     from darkroom.documents.evaluation import evaluation_page
     from darkroom.documents.evaluation_blocks import evaluation_paper
+    from darkroom.documents.label_sets import LabelSetSummary, label_sets_page, label_sets_paper
     from darkroom.documents.model import model_page
     from darkroom.documents.parity import parity_page
     from darkroom.documents.pdf_file import pdf
     from darkroom.documents.problem import problem_page
     from darkroom.documents.report import report_page
+    from darkroom.documents.runs import ShownRun, runs_page
     from darkroom.documents.segmentation import (
         MaskSummary,
         ShownMask,
@@ -30,21 +33,27 @@ if TYPE_CHECKING:
     from darkroom.documents.tuning import tuning_page
 
 __all__ = [
+    "LabelSetSummary",
     "Layer",
     "Link",
     "MaskSummary",
     "NextStep",
     "ShownMask",
+    "ShownRun",
     "TrainedClone",
+    "clones_page",
     "dataset_page",
     "docx",
     "evaluation_page",
     "evaluation_paper",
+    "label_sets_page",
+    "label_sets_paper",
     "model_page",
     "parity_page",
     "pdf",
     "problem_page",
     "report_page",
+    "runs_page",
     "segmentation_page",
     "segmentation_paper",
     "training_page",
@@ -53,12 +62,29 @@ __all__ = [
 
 _WHERE = {
     f"{name}_page": name
-    for name in ("dataset", "evaluation", "model", "parity", "problem", "report", "training", "tuning")
+    for name in (
+        "clones",
+        "dataset",
+        "evaluation",
+        "model",
+        "parity",
+        "problem",
+        "report",
+        "runs",
+        "training",
+        "tuning",
+    )
 }
 _WHERE |= dict.fromkeys(
     ("MaskSummary", "ShownMask", "segmentation_page", "segmentation_paper"), "segmentation"
 )
-_WHERE |= {"docx": "docx_file", "evaluation_paper": "evaluation_blocks", "pdf": "pdf_file"}
+_WHERE |= dict.fromkeys(("LabelSetSummary", "label_sets_page", "label_sets_paper"), "label_sets")
+_WHERE |= {
+    "ShownRun": "runs",
+    "docx": "docx_file",
+    "evaluation_paper": "evaluation_blocks",
+    "pdf": "pdf_file",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -45,7 +45,7 @@ def checked_page(
         pictures: encoded thumbnails of the pictures, by path.
         training: encoded thumbnails of training pictures, by image id.
     """
-    answered = (*report.images, *report.masks)
+    answered = (*report.images, *report.label_sets, *report.masks)
     checked = [one for one in answered if one.domain is not None]
     return html(
         "checked",

@@ -44,6 +44,7 @@ def evaluation_paper(
     gates: Sequence[Gate] = (),
     human: float | None = None,
     looks_in_all: str = "",
+    most_mistakes: int = MOST_MISTAKES,
     more: Sequence[Section] = (),
 ) -> Paper:
     """Returns the report of one or several runs on the same images; it says what the page says.
@@ -56,6 +57,7 @@ def evaluation_paper(
         gates: the limits of the brief with their verdicts.
         human: accuracy of people on such pictures.
         looks_in_all: how often these pictures were looked at over all runs, in words.
+        most_mistakes: how many mistakes to show.
         more: further sections.
     """
     first = evaluations[0]
@@ -69,7 +71,7 @@ def evaluation_paper(
         *early,
         _classes(evaluations),
         _confusion(evaluations),
-        _worst(evaluations, pictures or {}),
+        _worst(evaluations, pictures or {}, most_mistakes),
         *late,
         *more,
         _measured(evaluations, looks_in_all),
@@ -86,6 +88,12 @@ def _lead(evaluations: Sequence[Evaluation], clones: ClonesSummary) -> str:
         return (
             f"{network or 'The model'} answers {share(first.accuracy.value)} of {count(first.count)} "
             f"pictures rightly; on other pictures of the same kind expect {ends(first.accuracy)}."
+        )
+    if not clones.alike:
+        return (
+            f"{len(evaluations)} runs of several recipes answer from {share(clones.accuracy.min)} to "
+            f"{share(clones.accuracy.max)} of {count(first.count)} pictures rightly. Compare two of them "
+            "before you call one better."
         )
     return (
         f"{len(evaluations)} clones of {network or 'the network'}, alike but for their seed, answer "
@@ -116,7 +124,7 @@ def _runs(evaluations: Sequence[Evaluation], clones: ClonesSummary, human: float
         *(Text(note, "note") for note in dict.fromkeys(note for one in evaluations for note in one.notes)),
         Table(tuple(columns), tuple(rows), f"Each figure with its {level} interval.", frozenset({1, 2, 6})),
     ]
-    if clones.accuracy.sd is not None:
+    if clones.accuracy.sd is not None and clones.alike:
         blocks.append(
             Text(
                 f"Over seeds: accuracy {share(clones.accuracy.mean)}, standard deviation "
@@ -124,7 +132,8 @@ def _runs(evaluations: Sequence[Evaluation], clones: ClonesSummary, human: float
             )
         )
     blocks.append(Text(f"Always the commonest class: {share(baseline)}.", "quiet"))
-    return Section("runs", "Clones" if len(evaluations) > 1 else "The run", tuple(blocks))
+    several = "Clones" if clones.alike else "The runs"
+    return Section("runs", several if len(evaluations) > 1 else "The run", tuple(blocks))
 
 
 def brief_section(gates: Sequence[Gate]) -> Section:
@@ -185,7 +194,7 @@ def _drawn_confusion(matrix, labels, title, form) -> bytes:
     return confusion(matrix, labels, title=title, form=form)
 
 
-def _worst(evaluations: Sequence[Evaluation], pictures: Mapping[str, bytes]) -> Section:
+def _worst(evaluations: Sequence[Evaluation], pictures: Mapping[str, bytes], most: int) -> Section:
     wrong = [(name_of(one), answer) for one in evaluations for answer in one.worst]
     wrong.sort(key=lambda pair: (-(pair[1].cost or 0.0), -pair[1].probability, pair[1].image_id, pair[0]))
     if not wrong:
@@ -193,7 +202,7 @@ def _worst(evaluations: Sequence[Evaluation], pictures: Mapping[str, bytes]) -> 
     several = len(evaluations) > 1
     shown = tuple(
         Shown(pictures.get(answer.image_id), _mistake(answer, run if several else ""))
-        for run, answer in wrong[:MOST_MISTAKES]
+        for run, answer in wrong[:most]
     )
     words = "A label may be wrong, a picture may be bad, or the model may have learned something absurd."
     return Section("worst", "Most confidently wrong", (Text(words), Pictures(shown)))

@@ -96,7 +96,7 @@ def runs_section(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSummar
         f"F1 takes an outline as met up to {tolerance} px away."
     )
     blocks: list[Block] = [Table(columns, rows, words, frozenset({1, 2}))]
-    if clones.miou.sd is not None:
+    if clones.miou.sd is not None and clones.alike:
         blocks.append(
             Text(
                 f"Over seeds: mean IoU {spell_spread(clones.miou)}; two clones differ on "
@@ -105,7 +105,8 @@ def runs_section(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSummar
                 "would be choosing by luck."
             )
         )
-    return Section("runs", "Clones" if len(evaluations) > 1 else "The run", tuple(blocks))
+    several = "Clones" if clones.alike else "The runs"
+    return Section("runs", several if len(evaluations) > 1 else "The run", tuple(blocks))
 
 
 def classes_section(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSummary) -> Section:
@@ -122,7 +123,8 @@ def classes_section(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSum
             (Cell(row.label), Cell(count(row.support)), _spread(row.iou), _spread(row.boundary_f1))
             for row in clones.classes
         )
-        words = f"Mean over {len(evaluations)} clones, with the least and the largest."
+        kind = "clones" if clones.alike else "runs"
+        words = f"Mean over {len(evaluations)} {kind}, with the least and the largest."
         columns = ("Class", "Pictures", "IoU", "Boundary F1")
         blocks.append(Table(columns, rows, words, frozenset({1})))
     for one in evaluations:
@@ -186,8 +188,8 @@ def measured_section(evaluations: Sequence[MaskEvaluation], looks_in_all: str) -
         f"{share(first.level, 0)} {figures.miou.method} over pictures"
         f"{f' ({count(figures.groups)} groups)' if figures.groups else ''}, {count(first.draws)} draws, "
         f"seed {first.seed}; Wilson's where no draw can differ.",
-        "IoU and pixel accuracy are of the sums over all pictures, so that large pictures of a class count "
-        "for more; the mean leaves out classes that no picture shows.",
+        "IoU and pixel accuracy are of the sums over all pictures: where a class covers more, a picture "
+        "counts for more; the mean leaves out classes that no picture shows.",
         f"Over all runs, {looks_in_all}" if looks_in_all else "",
         f"Dataset {source.dataset_id}" if source.dataset_id else "",
     ]

@@ -8,6 +8,7 @@ from typing import Any
 from darkroom.documents import wording
 from darkroom.documents.evaluation import line_start
 from darkroom.documents.facts import Link, NextStep, TrainedClone
+from darkroom.documents.label_sets import LabelSetSummary
 from darkroom.documents.page import html
 from darkroom.documents.segmentation import MaskSummary
 from darkroom.documents.training import curve_figures
@@ -27,11 +28,12 @@ def report_page(
     trainings: Sequence[TrainedClone] = (),
     evaluations: Sequence[Evaluation] = (),
     clones: ClonesSummary | None = None,
-    masks: MaskSummary | None = None,
+    masks: MaskSummary | LabelSetSummary | None = None,
     parity: ParityReport | None = None,
     chosen: str = "",
     gates: Sequence[Gate] = (),
     looks: str = "",
+    diagnoses: Sequence[str] = (),
     links: Sequence[Link] = (),
     next_steps: Sequence[NextStep] = (),
 ) -> bytes:
@@ -44,11 +46,12 @@ def report_page(
         trainings: the clones as they were trained.
         evaluations: one per clone, on one split.
         clones: their summary; made from the evaluations when not given.
-        masks: both, of runs that answer masks.
+        masks: both, of runs that answer masks, or sets of labels.
         parity: how the exported files compare.
-        chosen: run that was chosen by its validation figures and exported.
+        chosen: run that was exported.
         gates: the limits of the brief with their verdicts.
         looks: how often the pictures of the evaluation were looked at over all runs, in words.
+        diagnoses: what was found about the trainings, in words.
         links: the other pages.
         next_steps: what to do next, mostly with a command.
     """
@@ -63,12 +66,11 @@ def report_page(
         figures=curve_figures(trainings),
         evaluations=evaluations,
         clones=summary,
-        split=evaluations[0].source.split if evaluations else "",
-        floor=line_start([one.figures.accuracy for one in evaluations]),
-        people=_people(evaluations, brief.human_baseline),
+        **_beside(evaluations, brief),
         weakest=_weakest(summary, evaluations),
         gates=gates,
         looks=looks,
+        diagnoses=diagnoses,
         parity=parity,
         **_least(parity),
         chosen=chosen,
@@ -78,6 +80,15 @@ def report_page(
         links=links,
         next_steps=next_steps,
     )
+
+
+def _beside(evaluations: Sequence[Evaluation], brief: Brief) -> dict[str, object]:
+    """Returns what stands beside the figures: the split, where the line starts, and people."""
+    return {
+        "split": evaluations[0].source.split if evaluations else "",
+        "floor": line_start([one.figures.accuracy for one in evaluations]),
+        "people": _people(evaluations, brief.human_baseline),
+    }
 
 
 def _least(parity: ParityReport | None) -> dict[str, float | None]:
@@ -94,7 +105,9 @@ def _people(evaluations: Sequence[Evaluation], human: float | None) -> list[str]
     return [] if human is None else [against_people(one.figures.accuracy, human) for one in evaluations]
 
 
-def _sentence(clones: ClonesSummary | None, masks: MaskSummary | None, parity: ParityReport | None) -> str:
+def _sentence(
+    clones: ClonesSummary | None, masks: MaskSummary | LabelSetSummary | None, parity: ParityReport | None
+) -> str:
     parts = [masks.lead] if masks is not None else []
     if clones is not None:
         accuracy, count = clones.accuracy, wording.count(clones.count)
@@ -116,7 +129,9 @@ def _sentence(clones: ClonesSummary | None, masks: MaskSummary | None, parity: P
 
 
 def _notes(
-    evaluations: Sequence[Evaluation], masks: MaskSummary | None, parity: ParityReport | None
+    evaluations: Sequence[Evaluation],
+    masks: MaskSummary | LabelSetSummary | None,
+    parity: ParityReport | None,
 ) -> Iterator[str]:
     yield from masks.notes if masks is not None else ()
     yield from dict.fromkeys(note for one in evaluations for note in one.notes)

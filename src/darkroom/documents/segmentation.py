@@ -105,6 +105,12 @@ def mask_lead(evaluations: Sequence[MaskEvaluation], clones: MaskClonesSummary) 
             f"{network or 'The model'} reaches a mean IoU of {share(first.miou.value)} on "
             f"{count(first.count)} pictures; on other pictures of the same kind expect {ends(first.miou)}."
         )
+    if not clones.alike:
+        return (
+            f"{len(evaluations)} runs of several recipes reach a mean IoU from {share(clones.miou.min)} to "
+            f"{share(clones.miou.max)} on {count(first.count)} pictures. Compare two of them before you "
+            "call one better."
+        )
     return (
         f"{len(evaluations)} clones of {network or 'the network'}, alike but for their seed, reach a mean "
         f"IoU of {share(clones.miou.mean)} on {count(first.count)} pictures on average; chance alone moves "
@@ -117,6 +123,14 @@ class MaskSummary(NamedTuple):
 
     evaluations: Sequence[MaskEvaluation]
     clones: MaskClonesSummary
+
+    figure = "Mean IoU"
+    """What decides."""
+
+    @property
+    def mean(self) -> float:
+        """That figure, mean over clones."""
+        return self.clones.miou.mean
 
     @property
     def lead(self) -> str:
@@ -137,13 +151,18 @@ class MaskSummary(NamedTuple):
     def spread(self) -> str:
         """The interval of a single run, or the spread over clones."""
         sd, miou = self.clones.miou.sd, self.evaluations[0].figures.miou
-        return ends(miou) if sd is None else f"± {share(sd, 2)} over {len(self.evaluations)} seeds"
+        over = "seeds" if self.clones.alike else "runs"
+        return ends(miou) if sd is None else f"± {share(sd, 2)} over {len(self.evaluations)} {over}"
 
     @property
-    def weakest(self) -> tuple[float, str] | None:
-        """The smallest IoU of a class, mean over clones, and the class."""
-        known = ((row.iou.mean, row.label) for row in self.clones.classes if row.iou is not None)
-        return min(known, default=None)
+    def weakest(self) -> str:
+        """The class of the smallest IoU, in words; empty where no picture shows any."""
+        known = [(row.iou.mean, row.label) for row in self.clones.classes if row.iou is not None]
+        if not known:
+            return ""
+        value, label = min(known)
+        mean = "" if self.clones.miou.sd is None else " on average"
+        return f"Weakest class: “{label}”, with an IoU of {share(value)}{mean}."
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
+from darkroom.documents.blocks import Drawing, Drawn, Section
 from darkroom.documents.facts import TrainedClone
+from darkroom.documents.figures import Form
 from darkroom.documents.page import html, inline
 from darkroom.documents.picture import picture
 from darkroom.records import Gate, MetricPoint
 from darkroom.statistics import spread
 
-__all__ = ["curve_figures", "training_page"]
+__all__ = ["curve_drawings", "curve_figures", "training_page"]
 
 
 def training_page(
@@ -26,6 +29,7 @@ def training_page(
     preview: bytes | None = None,
     environment: Mapping[str, Any] | None = None,
     gates: Sequence[Gate] = (),
+    watched: Section | None = None,
 ) -> bytes:
     """Returns the page of one or several trainings of one recipe.
 
@@ -38,11 +42,11 @@ def training_page(
         preview: encoded picture of what augmentation does.
         environment: machine and libraries, as environment.json holds them.
         gates: the limits on quality with their verdicts on the validation pictures.
+        watched: what was watched while the first of them was trained.
     """
     plain = recipe.model_dump(mode="json") if isinstance(recipe, BaseModel) else dict(recipe)
     rows = _rows(clones)
-    of_masks = any(point.val_miou is not None for clone in clones for point in clone.points)
-    name = "val_miou" if of_masks else "val_accuracy"
+    name, figure = _deciding(clones)
     known = [value for row in rows if row["kept"] and (value := getattr(row["kept"], name)) is not None]
     return html(
         "training",
@@ -52,46 +56,67 @@ def training_page(
         dataset=dataset,
         network=network or plain.get("network", "the network"),
         accuracy=spread(known) if known else None,
-        of_masks=of_masks,
+        deciding=name if figure else "",
+        figure=figure,
         figures=curve_figures(clones),
         warnings=tuple(_warnings(rows)),
         preview=picture(preview),
         recipe=_sections("training", plain),
         environment=_sections("machine", environment or {}),
         gates=gates,
+        watched=watched,
         frozen=plain.get("train_layers") == "last",
     )
 
 
 def curve_figures(clones: Sequence[TrainedClone]) -> Iterator[dict[str, Any]]:
     """Yields the drawings of loss and accuracy over epochs, each with words below."""
-    from darkroom.documents.figures import Curve, curves
+    for one in curve_drawings(clones):
+        yield {"drawing": inline(one.draw("svg")), "words": one.words}
 
-    of_masks = any(point.val_miou is not None for clone in clones for point in clone.points)
+
+def curve_drawings(clones: Sequence[TrainedClone]) -> Iterator[Drawing]:
+    """Yields loss and accuracy over epochs as blocks, each with words below."""
+    name, _ = _deciding(clones)
     shown = [("loss", "Loss; lower is better."), ("accuracy", "Accuracy: share of right answers.")]
-    if of_masks:
+    if name == "val_mean_ap":
+        shown[1] = ("accuracy", "Accuracy: share of pictures whose labels are all right at 0.5.")
+        shown.append(("mean_ap", "Mean AP: how well each label's probability ranks the pictures."))
+    if name == "val_miou":
         shown[1] = ("accuracy", "Accuracy: share of right pixels.")
         shown.append(
             ("miou", "Mean IoU: overlap of what is answered and what is right, mean over classes.")
         )
     for figure, words in shown:
-        lines = [
-            Curve(
-                name,
-                [point.epoch for point in clone.points],
-                [getattr(point, f"{part}_{figure}") for point in clone.points],
-                family,
-                mark=clone.best_epoch if part == "val" else None,
-            )
-            for part, name, family in (("train", "train", "soft"), ("val", "validation", "accent"))
-            for clone in clones
-            if clone.points and not (figure == "miou" and part == "train")
-        ]
         title = f"{figure.capitalize()} per epoch, train and validation"
-        yield {
-            "drawing": inline(curves(lines, title=title, x_title="epoch", y_title=figure)),
-            "words": words,
-        }
+        yield Drawing(Drawn(partial(_drawn_curves, clones, figure, title)), title, words)
+
+
+def _deciding(clones: Sequence[TrainedClone]) -> tuple[str, str]:
+    """Returns the validation figure that decides, and what a person calls it; empty for the accuracy."""
+    points = [point for clone in clones for point in clone.points]
+    for name, figure in (("val_miou", "mean IoU"), ("val_mean_ap", "mean AP")):
+        if any(getattr(point, name) is not None for point in points):
+            return name, figure
+    return "val_accuracy", ""
+
+
+def _drawn_curves(clones: Sequence[TrainedClone], figure: str, title: str, form: Form) -> bytes:
+    from darkroom.documents.figures import Curve, curves
+
+    lines = [
+        Curve(
+            name,
+            [point.epoch for point in clone.points],
+            [getattr(point, f"{part}_{figure}") for point in clone.points],
+            family,
+            mark=clone.best_epoch if part == "val" else None,
+        )
+        for part, name, family in (("train", "train", "soft"), ("val", "validation", "accent"))
+        for clone in clones
+        if clone.points and not (figure in ("mean_ap", "miou") and part == "train")
+    ]
+    return curves(lines, title=title, x_title="epoch", y_title=figure, form=form)
 
 
 def _rows(clones: Sequence[TrainedClone]) -> list[dict[str, Any]]:

@@ -23,6 +23,11 @@ __all__ = ["FEWEST", "KEPT_ROWS", "Examples", "learn", "measured_on"]
 KEPT_ROWS = 1024
 """Training pictures that are kept as rows: enough for the nearest ones, and a file of some 100 kB."""
 
+NO_FEATURES = (
+    "The network's features of these pictures could not be had, or are no numbers: they have no say, and "
+    "the check rests on statistics alone."
+)
+
 FEWEST = {"training": 4, "held-out": 1}
 """Fewer pictures make no sketch. A few dozen make one that notices only what is far off, and says which
 rate of false alarms it can keep to."""
@@ -80,6 +85,10 @@ def learn(
         Invalid: there are too few pictures.
     """
     _check(train, held_out)
+    if not (_has_numbers(train) and _has_numbers(held_out)):
+        lost = train.features is not None or held_out.features is not None
+        notes = (*notes, NO_FEATURES) if lost and NO_FEATURES not in notes else notes
+        train, held_out = train._replace(features=None), held_out._replace(features=None)
     kept = np.sort(
         np.random.default_rng(seed).permutation(len(train.image_ids))[
             : min(KEPT_ROWS, len(train.image_ids))
@@ -128,6 +137,10 @@ def _share(flagged: NDArray[np.float64], groups: tuple[str | None, ...] | None) 
     if group_codes(groups, len(flagged))[0] is None:
         return wilson(float(flagged.sum()), len(flagged))
     return bootstrap_interval(flagged, groups)
+
+
+def _has_numbers(pictures: Examples) -> bool:
+    return pictures.features is not None and bool(np.isfinite(pictures.features).all())
 
 
 def _check(train: Examples, held_out: Examples) -> None:
@@ -188,8 +201,10 @@ def _with_distance(sketch: Sketch, train: Examples, kept: NDArray[np.int64]) -> 
 
 def _calibrated(sketch: Sketch, held_out: Examples, rate: float) -> Sketch:
     calibrations: list[Calibration] = []
-    for features in (held_out.features, None) if held_out.features is not None else (None,):
+    for features in (held_out.features, None):
         found = score(sketch, held_out.measured, features)
+        if any(one.used == found.used for one in calibrations):
+            continue
         calibrations.append(
             calibrate(
                 found.largest,

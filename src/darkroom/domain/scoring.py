@@ -40,11 +40,11 @@ def score(
     Args:
         sketch: what is known of the training pictures.
         measured: (n, properties), see `measures.measure`.
-        features: (n, E) of the same pictures; used where the sketch knows features of that size.
+        features: (n, E) of the same pictures; used where distances to them can be told, else left aside.
     """
     columns = {one.name: measured[:, place] for place, one in enumerate(PROPERTIES)}
     used: Used = "statistics"
-    if features is not None and features.shape[1:] == (sketch.facts.feature_size,):
+    if features is not None and _tells_distances(sketch, features):
         columns[DISTANCE.name], used = distances(sketch, features), "statistics and features"
     traits = [trait for trait in sketch.facts.traits if trait.name in columns]
     values = [trait.scores(columns[trait.name]) for trait in traits]
@@ -56,6 +56,14 @@ def score(
         np.stack(taken, 1) if taken else empty,
         used,
     )
+
+
+def _tells_distances(sketch: Sketch, features: NDArray[np.floating]) -> bool:
+    """Says whether the sketch knows such features and how far they usually lie, and all are numbers."""
+    rows = sketch.rows.features
+    known = rows is not None and len(rows) >= 2 and sketch.trait(DISTANCE.name) is not None
+    same = features.shape[1:] == (sketch.facts.feature_size,)
+    return known and same and bool(np.isfinite(features).all())
 
 
 def distances(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,7 +17,27 @@ from darkroom.statistics import paired_difference, spread
 from darkroom.tasks.classification import log_losses
 from darkroom.tasks.figures import ClassFigures
 
-__all__ = ["ClonesSummary", "Comparison", "compare", "share_spread", "summarise", "verdict"]
+__all__ = [
+    "ClonesSummary",
+    "Comparison",
+    "compare",
+    "mean_over_pairs",
+    "places_in_all",
+    "share_spread",
+    "shared_places",
+    "summarise",
+    "verdict",
+]
+
+
+class _Asked(Protocol):
+    """What knows which images it was asked about."""
+
+    @property
+    def image_ids(self) -> tuple[str, ...]: ...
+
+
+M = TypeVar("M", bound=_Asked)
 
 
 def summarise(
@@ -41,7 +62,7 @@ def summarise(
         macro_f1=share_spread([one.figures.macro_f1.value for one in evaluations], level),
         log_loss=spread([one.figures.log_loss.value for one in evaluations], level=level),
         classes=tuple(_class_spread(row, level) for row in rows),
-        churn=_mean_churn(predictions),
+        churn=mean_over_pairs(predictions, _churn),
     )
 
 
@@ -106,32 +127,67 @@ def share_spread(values: Sequence[float], level: float) -> Spread:
     return found.model_copy(update={"interval": found.interval.model_copy(update=ends)})
 
 
-def _mean_churn(predictions: Sequence[Predictions]) -> float | None:
-    if len(predictions) < 2:
-        return None
-    return math.fsum(
-        float((a.answers != b.answers).mean())
-        for a, b in (_shared(*pair) for pair in combinations(predictions, 2))
-    ) / math.comb(len(predictions), 2)
+def mean_over_pairs(models: Sequence[M], churn: Callable[[M, M], float]) -> float | None:
+    """Returns the mean churn over pairs of models; pairs that share no image are left out."""
+    found: list[float] = []
+    for pair in combinations(models, 2):
+        if set(pair[0].image_ids) & set(pair[1].image_ids):
+            found.append(churn(*pair))
+    return math.fsum(found) / len(found) if found else None
+
+
+def shared_places(models: Sequence[Predictions]) -> list[np.ndarray]:
+    """Returns where the images lie that all models were asked about, (n,) for each, in one order.
+
+    Raises:
+        Invalid: they share no image, or say different things about what is right.
+    """
+    places = places_in_all(models)
+    right = [one.labels[at] for one, at in zip(models, places, strict=True)]
+    for one in right[1:]:
+        _check_labels(right[0], one)
+    return places
+
+
+def places_in_all(models: Sequence[_Asked]) -> list[np.ndarray]:
+    """Returns where the images lie that all models were asked about, in the order of the first model.
+
+    Raises:
+        Invalid: they share no image.
+    """
+    shared = set(models[0].image_ids).intersection(*(one.image_ids for one in models[1:]))
+    if not shared:
+        raise Invalid("evaluation.no-shared-images", "The evaluations share no image.")
+    order = [image_id for image_id in models[0].image_ids if image_id in shared]
+    found = []
+    for one in models:
+        at = {image_id: place for place, image_id in enumerate(one.image_ids)}
+        found.append(np.array([at[image_id] for image_id in order], np.int64))
+    return found
+
+
+def _churn(first: Predictions, second: Predictions) -> float:
+    a, b = _shared(first, second)
+    return float((a.answers != b.answers).mean())
 
 
 def _shared(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
     """Returns both, cut down to the images they share, in the first one's order."""
     if first.image_ids != second.image_ids:
-        places = {image_id: place for place, image_id in enumerate(second.image_ids)}
-        pairs = [(i, places[image_id]) for i, image_id in enumerate(first.image_ids) if image_id in places]
-        if not pairs:
-            raise Invalid("evaluation.no-shared-images", "The two evaluations share no image.")
-        mine, theirs = np.array(pairs).T
+        mine, theirs = places_in_all((first, second))
         first, second = _taken(first, mine), _taken(second, theirs)
-    if not np.array_equal(first.labels, second.labels):
+    _check_labels(first.labels, second.labels)
+    return first, second
+
+
+def _check_labels(first: np.ndarray, second: np.ndarray) -> None:
+    if not np.array_equal(first, second):
         raise Invalid(
             "evaluation.other-labels",
             "The two evaluations do not agree on what is right for {count} images.",
             do="Evaluate both runs on the same dataset version.",
-            count=int((first.labels != second.labels).sum()),
+            count=int((first != second).sum()),
         )
-    return first, second
 
 
 def _taken(predictions: Predictions, places: np.ndarray) -> Predictions:

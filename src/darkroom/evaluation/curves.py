@@ -91,7 +91,7 @@ def measure_curves(
     of the class stand; what that changes of a figure is taken away from its draws again.
 
     Args:
-        labels: (N,) int, index of the right class.
+        labels: (N,) int, index of the right class; or (N, C) of 0 and 1, where an image may have several.
         probabilities: (N, C) float.
         classes: names of the C classes.
         groups: images of one group are drawn together.
@@ -137,7 +137,7 @@ def _measured(
     seed: int,
 ) -> Iterator[_Measured]:
     columns = np.ascontiguousarray(probabilities[:, block.start : block.stop].T)
-    shows = [labels == place for place in block]
+    shows = [labels == place if labels.ndim == 1 else labels[:, place] > 0 for place in block]
     ranked = [_ranked(column, mine) for column, mine in zip(columns, shows, strict=True)]
     figures = np.full((len(block), draws, 2), np.nan)
     bands: list[list[np.ndarray]] = [[] for _ in block]

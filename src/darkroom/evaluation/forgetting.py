@@ -11,6 +11,7 @@ import numpy as np
 from darkroom import atomic
 from darkroom.errors import Damaged, NotFound
 from darkroom.evaluation.mask_answers import load_mask_answers, packed, save_mask_answers
+from darkroom.evaluation.must_pass import forget_must_pass
 from darkroom.evaluation.predictions import Predictions, load_predictions, save_predictions
 from darkroom.evaluation.record import Judgement
 from darkroom.evaluation.run import load_any_evaluation
@@ -38,7 +39,11 @@ def forget_answers(run_folder: Path, image_ids: Collection[str]) -> list[Path]:
         changed += _without_rows(run_folder, path, gone)
     for path in sorted(run_folder.glob("evaluation-*.json")):
         changed += _without_mistakes(run_folder, path, gone)
-    return changed
+    for path in sorted(run_folder.glob("error-groups-*.json")):
+        if any(image_id in path.read_text("utf-8", "replace") for image_id in gone):
+            path.unlink(missing_ok=True)
+            changed.append(path)
+    return changed + forget_must_pass(run_folder, gone)
 
 
 def _without_rows(run_folder: Path, path: Path, gone: frozenset[str]) -> list[Path]:

@@ -19,8 +19,12 @@ from darkroom.tasks.operating import decide
 
 __all__ = ["Judged", "quality_gates", "refuse_unknown_names", "unmeasured_gates", "wanted_of"]
 
-OF_MASKS = ("miou", "iou")
-"""Limits for segmentation alone."""
+OF_OTHERS = {
+    "mean_ap": "for several labels per picture; this model answers one class",
+    "miou": "for segmentation; this model answers for whole pictures",
+    "iou": "for segmentation; this model answers for whole pictures",
+}
+"""Limits for other tasks alone."""
 
 
 class Judged(NamedTuple):
@@ -104,6 +108,8 @@ def wanted_of(brief: Brief) -> Iterator[Wanted]:
         yield Wanted("recall", label, least)
     if limits.expected_cost is not None:
         yield Wanted("expected_cost", "", limits.expected_cost, at_most=True)
+    if limits.mean_ap is not None:
+        yield Wanted("mean_ap", "", limits.mean_ap)
     if limits.miou is not None:
         yield Wanted("miou", "", limits.miou)
     for label, least in limits.iou.items():
@@ -113,8 +119,8 @@ def wanted_of(brief: Brief) -> Iterator[Wanted]:
 def _gate(brief: Brief, wanted: Wanted, one: Judged) -> Gate:
     subject, split = one.evaluation.source.run, one.evaluation.source.split
     labels, figures = one.evaluation.labels, one.evaluation.figures
-    if wanted.limit in OF_MASKS:
-        return blank(wanted, subject, split, "for segmentation; this model answers for whole pictures")
+    if wanted.limit in OF_OTHERS:
+        return blank(wanted, subject, split, OF_OTHERS[wanted.limit])
     if wanted.limit == "accuracy":
         return held(wanted, figures.accuracy, subject, split)
     if wanted.limit == "expected_cost":
@@ -171,7 +177,7 @@ class _PerImage(NamedTuple):
 
 def _per_image(brief: Brief, wanted: Wanted, one: Judged) -> _PerImage | None:
     labels, answers = one.evaluation.labels, one.predictions
-    if wanted.limit in OF_MASKS:
+    if wanted.limit in OF_OTHERS:
         return None
     if wanted.limit == "accuracy":
         return _PerImage(_right, answers.groups)

@@ -10,9 +10,9 @@ from darkroom.errors import Invalid
 from darkroom.evaluation.record import Evaluation, EvaluationSource, WrongAnswer
 from darkroom.statistics.bootstrap import Groups
 from darkroom.tasks.classification import measure
-from darkroom.tasks.figures import ClassificationFigures
+from darkroom.tasks.figures import ClassificationFigures, MultiLabelFigures
 
-__all__ = ["FEW_GROUPS", "FEW_IMAGES", "judge"]
+__all__ = ["FEW_GROUPS", "FEW_IMAGES", "judge", "notes_of"]
 
 FEW_GROUPS = 10
 """With fewer groups percentile intervals come out too narrow. Source: Cameron, Gelbach and Miller,
@@ -70,7 +70,7 @@ def judge(
         figures=figures,
         errors=int(np.count_nonzero(answers != labels)),
         worst=tuple(_worst(labels, probabilities, image_ids, classes, worst, costs)),
-        notes=tuple(_notes(figures, groups)),
+        notes=tuple(notes_of(figures, groups)),
         level=level,
         draws=draws,
         seed=seed,
@@ -104,7 +104,8 @@ def _worst(
         )
 
 
-def _notes(figures: ClassificationFigures, groups: Groups) -> Iterator[str]:
+def notes_of(figures: ClassificationFigures | MultiLabelFigures, groups: Groups) -> Iterator[str]:
+    """Yields what a reader of the figures must know."""
     absent = [row.label for row in figures.classes if row.support == 0]
     if absent:
         yield (

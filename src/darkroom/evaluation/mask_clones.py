@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 
 from darkroom.errors import Invalid
-from darkroom.evaluation.clones import share_spread, verdict
+from darkroom.evaluation.clones import mean_over_pairs, places_in_all, share_spread, verdict
 from darkroom.evaluation.mask_answers import MaskAnswers
 from darkroom.evaluation.mask_record import MaskClassSpread, MaskClonesSummary, MaskEvaluation
 from darkroom.evaluation.record import Comparison
@@ -17,7 +15,7 @@ from darkroom.records import Interval, Spread
 from darkroom.tasks.figures import MaskClassFigures
 from darkroom.tasks.segmentation import EDGE, SHOWN, image_miou, paired_miou
 
-__all__ = ["compare_masks", "pixel_churn", "summarise_masks"]
+__all__ = ["compare_masks", "pixel_churn", "shared_masks", "summarise_masks"]
 
 
 def summarise_masks(
@@ -43,7 +41,7 @@ def summarise_masks(
         pixel_accuracy=share_spread([one.pixel_accuracy.value for one in figures], level),
         boundary_f1=_spread([one.boundary_f1 for one in figures], level),
         classes=tuple(_class_spread(row, level) for row in rows),
-        churn=_mean_churn(answers),
+        churn=mean_over_pairs(answers, pixel_churn),
     )
 
 
@@ -107,20 +105,25 @@ def _class_spread(rows: Sequence[MaskClassFigures], level: float) -> MaskClassSp
     )
 
 
-def _mean_churn(answers: Sequence[MaskAnswers]) -> float | None:
-    if len(answers) < 2:
-        return None
-    found = [pixel_churn(*pair) for pair in combinations(answers, 2)]
-    return math.fsum(found) / len(found)
-
-
 def _shared(first: MaskAnswers, second: MaskAnswers) -> tuple[np.ndarray, np.ndarray]:
     """Returns the places of the images that both saw, in the first one's order."""
-    places = {image_id: place for place, image_id in enumerate(second.image_ids)}
-    pairs = [(i, places[name]) for i, name in enumerate(first.image_ids) if name in places]
-    if not pairs:
-        raise Invalid("evaluation.no-shared-images", "The two evaluations share no image.")
-    mine, theirs = np.array(pairs).T
+    mine, theirs = shared_masks((first, second))
+    return mine, theirs
+
+
+def shared_masks(answers: Sequence[MaskAnswers]) -> list[np.ndarray]:
+    """Returns where the images lie that all models saw, (n,) for each, in one order.
+
+    Raises:
+        Invalid: they share no image, or say different things about what is right.
+    """
+    places = places_in_all(answers)
+    for one, at in zip(answers[1:], places[1:], strict=True):
+        _check_pair(answers[0], one, places[0], at)
+    return places
+
+
+def _check_pair(first: MaskAnswers, second: MaskAnswers, mine: np.ndarray, theirs: np.ndarray) -> None:
     if first.size_px != second.size_px or first.counts.shape[1:] != second.counts.shape[1:]:
         raise Invalid(
             "evaluation.other-masks",
@@ -141,7 +144,6 @@ def _shared(first: MaskAnswers, second: MaskAnswers) -> tuple[np.ndarray, np.nda
             do="Evaluate both runs on the same dataset version.",
             count=differing,
         )
-    return mine, theirs
 
 
 def _check(evaluations: Sequence[MaskEvaluation]) -> None:

@@ -18,7 +18,10 @@ __all__ = ["MaskJudged", "mask_gates"]
 FIGURES = {"miou": "miou", "iou": "iou", "recall": "recall", "accuracy": "pixel_accuracy"}
 """A limit, and the figure that it is held against."""
 
-NO_COSTS = "the brief's costs are about whole pictures, not about masks"
+NOTES = {
+    "expected_cost": "the brief's costs are about whole pictures, not about masks",
+    "mean_ap": "for several labels per picture; this model answers masks",
+}
 
 
 class MaskJudged(NamedTuple):
@@ -58,7 +61,7 @@ def _gate(wanted: Wanted, one: MaskJudged) -> Gate:
     subject, split = one.evaluation.source.run, one.evaluation.source.split
     labels, figures = one.evaluation.labels, one.evaluation.figures
     if wanted.limit not in FIGURES:
-        return blank(wanted, subject, split, NO_COSTS)
+        return blank(wanted, subject, split, NOTES[wanted.limit])
     if wanted.label and wanted.label not in labels:
         return blank(wanted, subject, split, f'"{wanted.label}" is no class of the masks')
     of: object = figures.classes[labels.index(wanted.label)] if wanted.label else figures

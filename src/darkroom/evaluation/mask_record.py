@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag, TypeAdapter
 
+from darkroom.evaluation.label_set_record import LabelSetEvaluation
 from darkroom.evaluation.record import Evaluation, Judgement
 from darkroom.records import Record, Spread
 from darkroom.records.record import Fact
@@ -79,23 +80,27 @@ class MaskClonesSummary(Record):
     classes: tuple[MaskClassSpread, ...]
     churn: float | None = None
     """Share of pixels on which two clones answer differently, mean over pairs; None for one clone."""
+    alike: bool = True
+    """Whether they are clones; see `ClonesSummary`."""
 
 
 def _kind(value: Any) -> str:
     task = value.get("task") if isinstance(value, dict) else getattr(value, "task", None)
-    return "segmentation" if task == "segmentation" else "classification"
+    return task if task in ("segmentation", "multi-label") else "classification"
 
 
 AnyEvaluation = Annotated[
-    Annotated[Evaluation, Tag("classification")] | Annotated[MaskEvaluation, Tag("segmentation")],
+    Annotated[Evaluation, Tag("classification")]
+    | Annotated[LabelSetEvaluation, Tag("multi-label")]
+    | Annotated[MaskEvaluation, Tag("segmentation")],
     Discriminator(_kind),
 ]
 """An evaluation of any task; `figures.kind` says of which."""
 
-_ANY: TypeAdapter[Evaluation | MaskEvaluation] = TypeAdapter(AnyEvaluation)
+_ANY: TypeAdapter[Evaluation | LabelSetEvaluation | MaskEvaluation] = TypeAdapter(AnyEvaluation)
 
 
-def any_evaluation(text: str | bytes) -> Evaluation | MaskEvaluation:
+def any_evaluation(text: str | bytes) -> Evaluation | LabelSetEvaluation | MaskEvaluation:
     """Reads an evaluation of any task; one that says no task is of a classifier.
 
     Raises:

@@ -278,7 +278,11 @@ def _cheapest(confidences: np.ndarray, costs: np.ndarray, not_sure: float) -> fl
     if best == 0:
         return 0.0
     upper = ranked[best] if best < len(ranked) else max(1.0, ranked[-1])
-    return round(float((ranked[best - 1] + upper) / 2), 6) if upper > ranked[best - 1] else 1.000001
+    if upper <= ranked[best - 1]:
+        return 1.000001
+    middle = float((ranked[best - 1] + upper) / 2)
+    short = round(middle, 6)  # unless two confidences are as near as that
+    return short if ranked[best - 1] < short <= upper else middle
 
 
 def _by_class(

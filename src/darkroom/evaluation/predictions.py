@@ -36,7 +36,7 @@ class Predictions(NamedTuple):
 
     image_ids: tuple[str, ...]
     labels: np.ndarray
-    """(N,) int64, index of the right class."""
+    """(N,) int64, index of the right class; (N, C) of 0 and 1 where an image may have several labels."""
     groups: tuple[str | None, ...] | None
     probabilities: np.ndarray
     """(N, C) float32; a large one lies in its file and is read as it is needed."""
@@ -65,7 +65,7 @@ def save_predictions(folder: Path, split: str, predictions: Predictions) -> tupl
         "schema_version": 1,
         "probabilities_sha256": digest.hexdigest(),
         "image_ids": list(predictions.image_ids),
-        "labels": [int(label) for label in predictions.labels],
+        "labels": _plain(np.asarray(predictions.labels)),
         "groups": None if predictions.groups is None else list(predictions.groups),
         "brightness": None if brightness is None else [round(float(one), 4) for one in brightness],
     }
@@ -91,7 +91,7 @@ def load_predictions(folder: Path, split: str) -> Predictions:
         )
     try:
         return _read(path)
-    except (ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, EOFError, RecursionError) as error:
         raise Damaged(
             "predictions.damaged",
             "Cannot read {path}: {reason}.",
@@ -124,6 +124,27 @@ def _file_of(probabilities: np.ndarray, digest: hashlib._Hash) -> Iterator[bytes
         yield part
 
 
+def _plain(labels: np.ndarray) -> list[int] | list[list[int]]:
+    """Returns labels as JSON keeps them: of several the numbers of those that hold, image by image."""
+    if labels.ndim == 1:
+        return [int(label) for label in labels]
+    return [np.flatnonzero(row).tolist() for row in labels]
+
+
+def _labels(kept: list[int] | list[list[int]], classes: int) -> np.ndarray:
+    """Returns what `_plain` was given.
+
+    Raises:
+        IndexError: a number is that of no label.
+    """
+    if not any(isinstance(one, list) for one in kept):
+        return np.asarray(kept, dtype=np.int64)
+    labels = np.zeros((len(kept), classes), np.int64)
+    for row, held in zip(labels, kept, strict=True):
+        row[held] = 1
+    return labels
+
+
 def _read(path: Path) -> Predictions:
     facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
     with path.open("rb") as file:
@@ -132,7 +153,7 @@ def _read(path: Path) -> Predictions:
         raise ValueError("its bytes are not those that were written")
     mapped = "r" if path.stat().st_size > LARGE_BYTES else None
     probabilities = np.load(path, mmap_mode=mapped, allow_pickle=False)
-    labels, groups = np.asarray(facts["labels"], dtype=np.int64), facts["groups"]
+    labels, groups = _labels(facts["labels"], probabilities.shape[1]), facts["groups"]
     brightness = facts.get("brightness")
     if len(probabilities) != len(labels) or len(labels) != len(facts["image_ids"]):
         raise ValueError("it does not hold as many rows as there are images")

@@ -13,10 +13,13 @@ from darkroom.tasks.figures import ClassificationFigures
 
 __all__ = [
     "ClassSpread",
+    "CloneSpread",
     "ClonesSummary",
     "Comparison",
+    "EnsembleGain",
     "Evaluation",
     "EvaluationSource",
+    "GroupComparison",
     "Judgement",
     "Verdict",
     "WrongAnswer",
@@ -142,6 +145,8 @@ class ClonesSummary(Record):
     classes: tuple[ClassSpread, ...]
     churn: float | None = None
     """Share of images on which two clones answer differently, mean over pairs; None for one clone."""
+    alike: bool = True
+    """Whether they are clones, apart by chance alone; runs of several recipes stand side by side."""
 
 
 class Comparison(Fact):
@@ -163,3 +168,62 @@ class Comparison(Fact):
     """Images that both were asked about."""
     metrics: FrozenMap[str, Interval] = {}
     """Paired differences of further figures: "log_loss", …"""
+
+
+class GroupComparison(Fact):
+    """The clones of one recipe against those of another, or two runs, on the same images."""
+
+    figure: str
+    """What they are compared by: "accuracy" or "mean IoU"."""
+    difference: Interval
+    """Mean over clones of the first less that of the second."""
+    verdict: Verdict
+    """Of the first against the second; needs an interval that does not hold 0."""
+    first: tuple[float, ...]
+    """Figure of each clone of the first."""
+    second: tuple[float, ...]
+    on_an_image: Interval | None = None
+    """Of the images that tell the two apart, on how many the first is ahead: on which its clones are right
+    more often, or have the larger IoU. None where no image tells them apart."""
+    between_clones: Interval | None = None
+    """Chance that a clone of the first has the larger figure than one of the second; None for two runs."""
+    same_images: int
+    """Images that all were asked about."""
+    seeds_counted: bool = False
+    """Whether the interval of the difference counts other seeds too: with two clones on each side."""
+
+
+class EnsembleGain(Fact):
+    """The mean of the probabilities of some clones, held against the clones themselves."""
+
+    figure: str
+    """What the gain is of: "accuracy" or "mean IoU"."""
+    value: float
+    """Figure of the ensemble."""
+    mean: float
+    """Mean of the figures of the clones."""
+    gain: Interval
+    """The ensemble less the mean clone, on the same images; other images are counted, other clones not."""
+    verdict: Verdict
+    """Of the ensemble against the mean clone."""
+    log_loss: Interval | None = None
+    """Log loss of the ensemble less that of the mean clone; below 0 is better. None for masks."""
+
+
+class CloneSpread(Fact):
+    """How much clones differ on the same images, as they are and changed."""
+
+    runs: tuple[str, ...]
+    """The clones, in the order of the spreads' values."""
+    split: Split
+    images: int
+    figure: str
+    """What decides, as a person calls it."""
+    figures: FrozenMap[str, Spread]
+    """Each figure over the clones, the deciding one first."""
+    stress: FrozenMap[str, FrozenMap[str, Spread]] = {}
+    """The same for images that were changed, by what was done to them."""
+    churn: float | None = None
+    """Share of images on which two clones answer differently, mean over pairs; for masks of pixels."""
+    ensemble: EnsembleGain | None = None
+    """What the mean of the probabilities gains; None where nobody asked."""

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -16,23 +16,32 @@ from darkroom.errors import Damaged, Invalid, NotFound
 from darkroom.evaluation.batches import batches_of, check_classes, source_of
 from darkroom.evaluation.depth import Depth, deepened
 from darkroom.evaluation.judgement import judge
+from darkroom.evaluation.label_set_record import LabelSetEvaluation
 from darkroom.evaluation.mask_record import MaskEvaluation, any_evaluation
 from darkroom.evaluation.predictions import LARGE_BYTES, Predictions, groups_of, save_predictions
-from darkroom.evaluation.record import Evaluation
+from darkroom.evaluation.record import Evaluation, Judgement
 from darkroom.operation import library_versions
-from darkroom.records import FrozenDict, ModelCard, Split, now
+from darkroom.records import FrozenDict, ModelCard, Split, Task, now
 
 __all__ = [
+    "Asked",
     "LabelledImages",
+    "Watched",
     "asked_of",
     "evaluate_run",
     "evaluation_path",
     "is_of_today",
+    "keep_evaluation",
     "load_any_evaluation",
     "load_evaluation",
     "load_mask_evaluation",
     "looks_before",
+    "predict_split",
+    "refuse_label_sets",
+    "speed_since",
 ]
+
+Kept = TypeVar("Kept", bound=Judgement)
 
 LIBRARIES = ("numpy", "pillow", "torch")
 """Packages whose versions can change the answers, beside the one whose code the network is."""
@@ -70,9 +79,8 @@ def evaluate_run(
 ) -> Evaluation:
     """Predicts a split with a run's weights and judges the answers.
 
-    However many images there are, the memory stays the same: large probabilities lie in a file.
-
-    Leaves in the run's folder: `predictions-<split>.npy` and `.json`, and last `evaluation-<split>.json`.
+    Memory stays the same however many images there are: large probabilities lie in a file. Leaves in the
+    run's folder `predictions-<split>.npy` and `.json`, and last `evaluation-<split>.json`.
 
     Args:
         run_folder: the run; its weights are `checkpoints/<weights>.safetensors`.
@@ -95,10 +103,11 @@ def evaluate_run(
     """
     depth = depth or Depth()
     with atomic.scratch_folder(run_folder) as scratch:
-        asked = _Asked(run_folder, _Watched(images), weights, classes, device, batch_size, on_progress)
+        asked = Asked(run_folder, Watched(images), weights, classes, device, batch_size, on_progress)
         began = time.perf_counter()
-        card, predictions = _predict(asked, scratch)
-        speed = len(predictions.labels) / (time.perf_counter() - began)
+        card, predictions = predict_split(asked, scratch)
+        refuse_label_sets(card.run, card.task)
+        facts = {"device": device, "images_per_second": speed_since(began, predictions)}
         evaluation = judge(
             predictions.labels,
             predictions.probabilities,
@@ -111,8 +120,13 @@ def evaluate_run(
             worst=worst,
             costs=depth.prices.table if depth.prices else None,
         )
-        facts = {"device": device, "images_per_second": speed}
-        return _kept(deepened(evaluation, predictions, depth), run_folder, weights, predictions, facts)
+        found = deepened(evaluation, predictions, depth)
+        return keep_evaluation(found, run_folder, weights, predictions, facts)
+
+
+def speed_since(began: float, predictions: Predictions) -> float:
+    """Returns the images per second since a moment of `time.perf_counter`."""
+    return len(predictions.labels) / (time.perf_counter() - began)
 
 
 def evaluation_path(run_folder: Path, split: str = "test") -> Path:
@@ -126,9 +140,12 @@ def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
     Raises:
         NotFound: the run was not evaluated on this split.
         Damaged: its file, or the predictions it rests on, are not what was written.
-        Invalid: the run answers masks.
+        Invalid: the run answers masks, or sets of labels.
     """
     found = load_any_evaluation(run_folder, split)
+    if isinstance(found, LabelSetEvaluation):
+        refuse_label_sets(run_folder.name, found.task)
+        raise AssertionError(found.task)
     if isinstance(found, MaskEvaluation):
         raise Invalid(
             "evaluation.of-masks",
@@ -136,6 +153,20 @@ def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
             run=run_folder.name,
         )
     return found
+
+
+def refuse_label_sets(run: str, task: Task) -> None:
+    """Refuses a run that answers any number of labels where one class per picture is what counts.
+
+    Raises:
+        Invalid: it does.
+    """
+    if task == "multi-label":
+        raise Invalid(
+            "evaluation.of-label-sets",
+            "Run {run} answers any number of labels per picture; this is about one class each.",
+            run=run,
+        )
 
 
 def load_mask_evaluation(run_folder: Path, split: str = "test") -> MaskEvaluation:
@@ -147,7 +178,7 @@ def load_mask_evaluation(run_folder: Path, split: str = "test") -> MaskEvaluatio
         Invalid: the run answers classes of whole pictures.
     """
     found = load_any_evaluation(run_folder, split)
-    if isinstance(found, Evaluation):
+    if not isinstance(found, MaskEvaluation):
         raise Invalid(
             "evaluation.no-masks",
             "Run {run} answers {task}, not masks.",
@@ -157,7 +188,9 @@ def load_mask_evaluation(run_folder: Path, split: str = "test") -> MaskEvaluatio
     return found
 
 
-def load_any_evaluation(run_folder: Path, split: str = "test") -> Evaluation | MaskEvaluation:
+def load_any_evaluation(
+    run_folder: Path, split: str = "test"
+) -> Evaluation | LabelSetEvaluation | MaskEvaluation:
     """Reads the evaluation of a run of any task.
 
     Raises:
@@ -184,7 +217,7 @@ def load_any_evaluation(run_folder: Path, split: str = "test") -> Evaluation | M
         ) from error
 
 
-def looks_before(run_folder: Path, evaluation: Evaluation | MaskEvaluation) -> int:
+def looks_before(run_folder: Path, evaluation: Judgement) -> int:
     """Returns how often the same images were looked at with this run before."""
     try:
         before = load_any_evaluation(run_folder, evaluation.source.split)
@@ -193,17 +226,17 @@ def looks_before(run_folder: Path, evaluation: Evaluation | MaskEvaluation) -> i
     return before.looks if before.source.dataset_id == evaluation.source.dataset_id else 0
 
 
-def is_of_today(run_folder: Path, evaluation: Evaluation | MaskEvaluation) -> bool:
+def is_of_today(run_folder: Path, evaluation: Judgement) -> bool:
     """Says whether the run, asked again now, would answer the same: by its weights and by the libraries."""
     same = evaluation.weights_sha256 == _weights_sha256(run_folder, "best")
     return same and evaluation.libraries == _versions(evaluation.source.network)
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What is asked of whom."""
 
     run_folder: Path
-    images: _Watched
+    images: Watched
     weights: str
     classes: Sequence[str] | None
     device: str
@@ -211,7 +244,7 @@ class _Asked(NamedTuple):
     on_progress: Callable[[int, int], None] | None
 
 
-class _Watched:
+class Watched:
     """Images that note how bright each is as it is looked at, so that nothing is read twice."""
 
     def __init__(self, images: LabelledImages) -> None:
@@ -226,7 +259,12 @@ class _Watched:
         return tensors
 
 
-def _predict(asked: _Asked, scratch: Path) -> tuple[ModelCard, Predictions]:
+def predict_split(asked: Asked, scratch: Path) -> tuple[ModelCard, Predictions]:
+    """Returns the card of a run and its answers; large probabilities lie in a scratch folder.
+
+    Raises:
+        DarkroomError: as `evaluate_run`.
+    """
     from darkroom.networks.image_model import ImageModel
     from darkroom.networks.predictor import predict_into
     from darkroom.networks.saved import load
@@ -253,13 +291,22 @@ def _room_for(shape: tuple[int, int], scratch: Path) -> np.ndarray:
     return np.lib.format.open_memmap(scratch / "probabilities.npy", "w+", np.float32, shape)
 
 
-def _kept(
-    evaluation: Evaluation,
+def keep_evaluation(
+    evaluation: Kept,
     run_folder: Path,
     weights: str,
     predictions: Predictions,
     facts: dict[str, object],
-) -> Evaluation:
+) -> Kept:
+    """Writes answers and what was judged of them into a run's folder; returns it with the facts filled in.
+
+    Args:
+        evaluation: what was judged.
+        run_folder: the run.
+        weights: that answered.
+        predictions: the answers.
+        facts: where the model ran, and how fast.
+    """
     split = evaluation.source.split
     looks = looks_before(run_folder, evaluation) + 1
     name, sha256 = save_predictions(run_folder, split, predictions)

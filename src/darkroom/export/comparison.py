@@ -30,7 +30,8 @@ class ParityBatch(NamedTuple):
     image_ids: Sequence[str]
     """Which images they are."""
     labels: np.ndarray
-    """(n,) int, index of the right class; masks (n, height, width) uint8 for segmentation."""
+    """(n,) int, index of the right class; (n, labels) of 0 and 1 where a picture may have several; masks
+    (n, height, width) uint8 for segmentation."""
     tensors: np.ndarray
     """(n, height, width, channels) uint8, as the contract makes them."""
     groups: Sequence[str | None] | None = None

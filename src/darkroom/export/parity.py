@@ -10,6 +10,7 @@ import numpy as np
 from darkroom.bundle import GoldenVector, GoldenVectors
 from darkroom.errors import Invalid
 from darkroom.export.comparison import Comparison, ParityBatch, Truth
+from darkroom.export.label_set_comparison import LabelSetComparison, LabelSetTruth
 from darkroom.export.latency import host, time_in_turn
 from darkroom.export.mask_comparison import MaskComparison, MaskTruth
 from darkroom.export.report import ConvertedFile, Latency, ParityReport
@@ -112,6 +113,8 @@ def _of_task(card: ModelCard) -> tuple[type[Comparison], Any]:
     """Returns what compares a file, and what gathers PyTorch's own answers."""
     if card.task == "segmentation":
         return MaskComparison, MaskTruth(len(card.labels))
+    if card.task == "multi-label":
+        return LabelSetComparison, LabelSetTruth(card)
     return Comparison, Truth()
 
 

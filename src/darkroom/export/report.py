@@ -169,7 +169,7 @@ class FileParity(Fact):
     runtime: str
     """Library that ran it, with its version."""
     agreement: float = 0.0
-    """Share of the images with the same top-1 answer; for masks of the pixels."""
+    """Share of the images with the same top-1 answer, or the same labels; for masks of the pixels."""
     flip_count: int = 0
     """Images with another top-1 answer; for masks pixels."""
     flips: tuple[Flip, ...] = ()
@@ -249,7 +249,7 @@ class ParityReport(Record):
             (
                 "file",
                 "size",
-                "equal pixels" if self.task == "segmentation" else "top-1 agreement",
+                AGREEMENT[self.task],
                 "max difference",
                 "latency here",
                 "verdict",
@@ -257,6 +257,14 @@ class ParityReport(Record):
             rows,
             f"{self.image_count:,} images, compared with {self.reference}",
         )
+
+
+AGREEMENT: dict[Task, str] = {
+    "classification": "top-1 agreement",
+    "multi-label": "same labels",
+    "segmentation": "equal pixels",
+}
+"""What the share of equal answers is called."""
 
 
 def _row(file: FileParity) -> tuple[str, ...]:

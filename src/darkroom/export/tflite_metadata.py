@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from darkroom.bundle import contract_document
 from darkroom.errors import Unsupported
-from darkroom.records import ModelCard, canonical_json
+from darkroom.records import ModelCard, Task, canonical_json
 
 __all__ = ["LABEL_FILE", "check_labels", "with_metadata"]
 
@@ -108,6 +108,13 @@ def _packed(model: bytes, card: ModelCard) -> bytes:
     return file.getvalue()
 
 
+PROBABILITIES: dict[Task, str] = {
+    "classification": "Probability of each class.",
+    "multi-label": "Probability of each label by itself; they do not sum to 1.",
+    "segmentation": "Probability of each class for each pixel.",
+}
+
+
 def _metadata(card: ModelCard, outputs: Sequence[str], precision: str) -> bytes:
     w = _Writer()
     label_file = w.table(
@@ -117,9 +124,7 @@ def _metadata(card: ModelCard, outputs: Sequence[str], precision: str) -> bytes:
     tensors = {
         "probabilities": lambda: w.tensor(
             "probabilities",
-            "Probability of each class for each pixel."
-            if card.task == "segmentation"
-            else "Probability of each class.",
+            PROBABILITIES[card.task],
             files=[label_file],
             extent=(0.0, 1.0),
         ),

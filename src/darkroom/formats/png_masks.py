@@ -231,21 +231,23 @@ def _check_size(path: Path, size: tuple[int, int], size_px: tuple[int, int] | No
 
 def _entries(folder: Path, problems: list[Problem], skipped: list[str]) -> Iterator[Entry]:
     splits = _splits_below(folder / "images")
-    masks = {path for path in Tree(folder / "masks", problems) if path.lower().endswith(".png")}
-    unused = set(masks)
+    files = list(Tree(folder / "masks", problems))
+    unused = {path for path in files if path.lower().endswith(".png")}
+    masks = {_stem(path): path for path in sorted(unused)}
     own: list[Problem] = []
     for path in Tree(folder / "images", own):
         if not is_picture(path):
             skipped.append(f"images/{path}")
             continue
-        mask = f"{path.rpartition('.')[0]}.png"
-        unused.discard(mask)
+        mask = masks.get(_stem(path))
+        unused.discard(mask or "")
         first = path.partition("/")[0].lower()
         split: Split | None = SPLIT_FOLDERS[first] if splits and first in SPLIT_FOLDERS else None
-        yield Entry(f"images/{path}", split=split, mask=f"masks/{mask}" if mask in masks else None)
+        yield Entry(f"images/{path}", split=split, mask=f"masks/{mask}" if mask else None)
     problems[:] = [found._replace(path=f"masks/{found.path}") for found in problems]
     problems += [found._replace(path=f"images/{found.path}") for found in own]
     problems += [_no_picture(mask) for mask in sorted(unused)]
+    problems += [_no_png(path) for path in files if is_picture(path) and not path.lower().endswith(".png")]
 
 
 def _splits_below(images: Path) -> bool:
@@ -258,6 +260,22 @@ def _no_picture(mask: str) -> Problem:
     return Problem(
         path, Invalid("masks.no-picture", "No picture in images is called as {path}.", path=path)
     )
+
+
+def _no_png(mask: str) -> Problem:
+    path = f"masks/{mask}"
+    error = InvalidLabel(
+        "masks.no-png",
+        "{path} is no PNG, and masks of other kinds are not read.",
+        do="Save it as a palette or grey PNG of indices, from its source: JPEG mixes the values next to an "
+        "outline.",
+        path=path,
+    )
+    return Problem(path, error)
+
+
+def _stem(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _check_export(names: tuple[str, ...]) -> None:

@@ -44,7 +44,9 @@ class ProgressEvents:
             if report.lines:
                 self._lines += report.lines
                 return
-            self._latest.pop(report.what, None)
+            unsaid = self._latest.pop(report.what, None)
+            if unsaid is not None:  # the figures of an epoch stay until they are written
+                report = report._replace(metrics={**unsaid.metrics, **report.metrics})
             self._latest[report.what] = report
             if len(self._latest) > PIECES:
                 del self._latest[next(iter(self._latest))]

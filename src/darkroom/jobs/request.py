@@ -29,7 +29,7 @@ def checked_request(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
             "{name} works outside a project and cannot be a job of one.",
             do="Run it in a shell: darkroom {words}",
             name=name,
-            words=name.replace(".", " "),
+            words=operation.words,
         )
     if not operation.slow:
         raise Unsupported(
@@ -37,7 +37,7 @@ def checked_request(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
             "{name} answers at once and needs no job.",
             do="Call it directly: darkroom {words}",
             name=name,
-            words=name.replace(".", " "),
+            words=operation.words,
         )
     request = operation.validate(values).model_dump(mode="json", exclude_unset=True)
     operation.validate(request)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.abc import InspectLoader
 from importlib.util import decode_source, module_from_spec, spec_from_loader
 from pathlib import Path
@@ -15,12 +16,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from darkroom.errors import Damaged, InvalidConfig, NotFound
+from darkroom.errors import Damaged, DarkroomError, InvalidConfig, NotFound
 from darkroom.networks.entry import OptionValue
 from darkroom.networks.network import BodyNetwork, Network
 from darkroom.networks.table import CODE_FILE
 
-__all__ = ["build_custom", "code_beside"]
+__all__ = ["blamed_on", "build_custom", "code_beside"]
 
 Asked = tuple[int, tuple[int, int], int]
 """Channels, (height, width), classes."""
@@ -84,6 +85,26 @@ def code_beside(weights: Path, sha256: str) -> Path:
     return path
 
 
+@contextmanager
+def blamed_on(code: Path | None) -> Iterator[None]:
+    """Turns an error that comes out of the user's file into ours, with its line; others stay as they are.
+
+    Args:
+        code: the file; None where there is none.
+
+    Raises:
+        InvalidConfig: the file fails.
+    """
+    try:
+        yield
+    except DarkroomError:
+        raise
+    except Exception as error:
+        if code is None or not _line(code, error):
+            raise
+        raise _fails(code, "a step of the training", error) from error
+
+
 class _UserFile(InspectLoader):
     """Imports one file by the bytes that were read, and leaves no compiled file beside it."""
 
@@ -126,16 +147,20 @@ def _called(code: Path, what: str, action: Callable[[], Any]) -> Any:
     try:
         return action()
     except (Exception, SystemExit) as error:
-        raise InvalidConfig(
-            "network.code-fails",
-            "{path}{where}: {what} fails with {kind}: {reason}",
-            do="Correct the file, then run the same command again.",
-            path=code,
-            where=_line(code, error),
-            what=what,
-            kind=type(error).__name__,
-            reason=(str(error).strip().splitlines() or ["no message"])[0],
-        ) from error
+        raise _fails(code, what, error) from error
+
+
+def _fails(code: Path, what: str, error: BaseException) -> InvalidConfig:
+    return InvalidConfig(
+        "network.code-fails",
+        "{path}{where}: {what} fails with {kind}: {reason}",
+        do="Correct the file, then run the same command again.",
+        path=code,
+        where=_line(code, error),
+        what=what,
+        kind=type(error).__name__,
+        reason=(str(error).strip().splitlines() or ["no message"])[0],
+    )
 
 
 def _line(code: Path, error: BaseException) -> str:
@@ -148,13 +173,17 @@ def _line(code: Path, error: BaseException) -> str:
     return f", line {lines[-1].lineno}" + (f" `{text}`" if text else "")
 
 
-def _answer(code: Path, network: nn.Module, asked: Asked) -> object:
-    """Returns what a network at rest says of two blank pictures."""
+def _answer(code: Path, network: nn.Module, asked: Asked, *, learning: bool = False) -> object:
+    """Returns what a network at rest, or one that learns, says of two blank pictures; it stays as it is."""
     channels, (height, width), _ = asked
     training = network.training
-    with torch.no_grad():
+    kept = {name: tensor.clone() for name, tensor in network.state_dict().items()} if learning else {}
+    what = f"a picture of {width}×{height} px" + (", while it learns," if learning else "")
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         blank = torch.zeros(2, channels, height, width)
-        answer = _called(code, f"a picture of {width}×{height} px", lambda: network.eval()(blank))
+        answer = _called(code, what, lambda: network.train(learning)(blank))
+    if learning:
+        network.load_state_dict(kept)  # batch statistics have seen the blank pictures
     network.train(training)
     return answer
 
@@ -179,20 +208,29 @@ def _parted(code: Path, built: nn.Module, asked: Asked) -> BodyNetwork:
             "what it returns is not what a torch.nn.Linear of it gave"
             + ("; it has none" if not dense else ". Return the logits, without softmax"),
         )
+    _check_answers(code, built, asked)
     built.set_submodule(last, nn.Identity())
     return BodyNetwork(built, cast(nn.Linear, dense[last]), library_head=last, first_layers=())
 
 
-def _check(code: Path, network: Network, asked: Asked) -> None:
+def _check_answers(code: Path, network: nn.Module, asked: Asked) -> None:
+    """Refuses a network that does not answer for each class, at rest or while it learns."""
     channels, (height, width), classes = asked
-    answer = _answer(code, network, asked)
-    if not isinstance(answer, Tensor) or tuple(answer.shape) != (2, classes):
+    for learning in (False, True):
+        answer = _answer(code, network, asked, learning=learning)
+        if isinstance(answer, Tensor) and tuple(answer.shape) == (2, classes):
+            continue
         came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise _unfit(
             code,
-            f"for pictures (2, {channels}, {height}, {width}) and {classes} classes it returns {came}, "
-            f"expected (2, {classes})",
+            f"for pictures (2, {channels}, {height}, {width}) and {classes} classes it returns {came}"
+            f"{' while it learns' if learning else ''}, expected (2, {classes})",
         )
+
+
+def _check(code: Path, network: Network, asked: Asked) -> None:
+    channels, (height, width), _ = asked
+    _check_answers(code, network, asked)
     with torch.no_grad():
         embedding = _called(
             code, "features", lambda: network.eval().features(torch.zeros(2, channels, height, width))

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from darkroom.errors import InvalidConfig, among
 from darkroom.records import Task
 
-__all__ = ["NetworkEntry", "NetworkOption", "OptionValue", "filled"]
+__all__ = ["WHOLE_PICTURES", "NetworkEntry", "NetworkOption", "OptionValue", "filled"]
 
 OptionValue = float | int | str | bool
+
+WHOLE_PICTURES: tuple[Task, ...] = ("classification", "multi-label")
+"""What a network can answer that gives one number per class for the whole picture."""
 
 
 @dataclass(frozen=True, kw_only=True)

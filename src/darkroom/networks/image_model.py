@@ -12,19 +12,25 @@ __all__ = ["ImageModel", "normalise", "scale_and_shift"]
 
 
 class ImageModel(nn.Module):
-    """Normalisation, network and softmax in one; takes what the contract makes.
+    """Normalisation, network and softmax (or sigmoid) in one; takes what the contract makes.
 
     Args:
         network: the trained network.
         normalisation: as its card says.
         with_embedding: whether the embedding is a second output.
+        label_sets: whether each label may hold by itself: a sigmoid for each takes the softmax's place.
     """
 
     scale: Tensor
     shift: Tensor
 
     def __init__(
-        self, network: Network, normalisation: Normalisation, *, with_embedding: bool = False
+        self,
+        network: Network,
+        normalisation: Normalisation,
+        *,
+        with_embedding: bool = False,
+        label_sets: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -34,11 +40,13 @@ class ImageModel(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
         self.with_embedding = with_embedding
+        self.label_sets = label_sets
 
     @classmethod
     def of(cls, network: Network, card: ModelCard, *, with_embedding: bool = False) -> ImageModel:
         """Makes the model that a card describes, ready to answer."""
-        model = cls(network, card.normalisation, with_embedding=with_embedding)
+        sets = card.task == "multi-label"
+        model = cls(network, card.normalisation, with_embedding=with_embedding, label_sets=sets)
         return model.to(network.device).eval()
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -57,12 +65,19 @@ class ImageModel(nn.Module):
 
         Of a network for masks the probabilities are (N, H, W, classes).
         """
-        features = self.network.features(normalise(images, self.scale, self.shift))
+        features = self.features(images)
         size = (int(images.shape[1]), int(images.shape[2]))
-        probabilities = torch.softmax(self.network.answer(features, size), dim=1)
-        if probabilities.ndim == 4:
-            probabilities = probabilities.permute(0, 2, 3, 1)
-        return probabilities, self.network.embedding(features)
+        return self.probabilities(features, size), self.network.embedding(features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Returns what the network's body makes of (N, H, W, C) uint8."""
+        return self.network.features(normalise(images, self.scale, self.shift))
+
+    def probabilities(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Returns the probabilities that follow from `features` of pictures of (height, width)."""
+        logits = self.network.answer(features, size)
+        probabilities = torch.sigmoid(logits) if self.label_sets else torch.softmax(logits, dim=1)
+        return probabilities.permute(0, 2, 3, 1) if probabilities.ndim == 4 else probabilities
 
 
 def normalise(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

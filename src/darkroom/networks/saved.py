@@ -148,7 +148,7 @@ def _damaged(path: Path, reason: str) -> Damaged:
     return Damaged(
         "weights.damaged",
         "Cannot load {path}: {reason}.",
-        do="Take another snapshot of the run, or train it again.",
+        do="Take another snapshot of the run, or train it again: darkroom model train --again …",
         path=path,
         reason=reason,
     )

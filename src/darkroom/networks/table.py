@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.errors import InvalidConfig, NotFound, among
-from darkroom.networks.entry import NetworkEntry, NetworkOption, OptionValue, filled
+from darkroom.networks.entry import WHOLE_PICTURES, NetworkEntry, NetworkOption, OptionValue, filled
 from darkroom.networks.mask_entries import BUILDERS, MASK_ENTRIES
 from darkroom.networks.timm_entries import DROPOUT, TIMM_ENTRIES
 from darkroom.networks.torchvision_entries import TORCHVISION_ENTRIES
@@ -37,7 +37,7 @@ __all__ = [
 LENET5 = NetworkEntry(
     name="lenet5",
     summary="Small pictures of simple shapes (digits, signs, stamps); trains in a minute.",
-    tasks=("classification",),
+    tasks=WHOLE_PICTURES,
     build="darkroom.networks.lenet:build_lenet5",
     smallest_input_px=12,
     typical_input=(28, 28, 1),
@@ -66,7 +66,7 @@ NETWORKS: dict[str, NetworkEntry] = {
 CUSTOM = NetworkEntry(
     name="custom",
     summary="A network of the user's own, from a Python file.",
-    tasks=("classification",),
+    tasks=WHOLE_PICTURES,
     build="darkroom.networks.custom:build_custom",
     smallest_input_px=1,
     typical_input=(224, 224, 3),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from darkroom.networks.entry import NetworkEntry, NetworkOption, OptionValue
+from darkroom.networks.entry import WHOLE_PICTURES, NetworkEntry, NetworkOption, OptionValue
 
 __all__ = ["DROPOUT", "PADDING", "TIMM_ENTRIES", "TYPICAL_INPUT"]
 
@@ -262,7 +262,7 @@ def _entry(row: _Row) -> NetworkEntry:
     return NetworkEntry(
         name=row.name,
         summary=row.summary,
-        tasks=("classification",),
+        tasks=WHOLE_PICTURES,
         build=f"darkroom.networks.timm_network:{'build_mobilenetv1' if wide else 'build_timm'}",
         smallest_input_px=32,
         typical_input=TYPICAL_INPUT,

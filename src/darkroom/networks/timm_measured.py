@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from darkroom.errors import NotFound
-from darkroom.networks.entry import NetworkEntry, NetworkOption
+from darkroom.networks.entry import WHOLE_PICTURES, NetworkEntry, NetworkOption
 from darkroom.networks.libraries import load_timm
 from darkroom.networks.timm_entries import DROPOUT, PADDING
 from darkroom.networks.timm_network import TimmNetwork, build_timm
@@ -41,7 +41,7 @@ def measure(model: str) -> NetworkEntry:
     return NetworkEntry(
         name=f"timm/{model}",
         summary="Measured when it was asked for; not tried by Darkroom.",
-        tasks=("classification",),
+        tasks=WHOLE_PICTURES,
         build="darkroom.networks.timm_network:build_timm",
         smallest_input_px=_smallest_px(model, side),
         typical_input=(side, side, 3),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from darkroom.networks.entry import NetworkEntry, NetworkOption
+from darkroom.networks.entry import WHOLE_PICTURES, NetworkEntry, NetworkOption
 from darkroom.networks.timm_entries import TYPICAL_INPUT
 
 __all__ = ["TORCHVISION_ENTRIES"]
@@ -19,7 +19,7 @@ def _entry(
     return NetworkEntry(
         name=name,
         summary=summary,
-        tasks=("classification",),
+        tasks=WHOLE_PICTURES,
         build="darkroom.networks.torchvision_network:build_torchvision",
         smallest_input_px=smallest_input_px,
         typical_input=TYPICAL_INPUT,

@@ -31,16 +31,33 @@ NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "source": (("darkroom.operations.source",), "places that pictures come from"),
     "dataset": (
-        ("darkroom.operations.dataset", "darkroom.operations.embedding"),
+        (
+            "darkroom.operations.dataset",
+            "darkroom.operations.embedding",
+            "darkroom.operations.alike",
+        ),
         "frozen selections of pictures, with labels and splits",
     ),
     "model": (
         (
             "darkroom.operations.model",
             "darkroom.operations.estimating",
+            "darkroom.operations.fine_tuning",
+            "darkroom.operations.rates",
             "darkroom.operations.tune",
+            "darkroom.operations.watching",
+            "darkroom.operations.diagnosis",
             "darkroom.operations.network",
+            "darkroom.operations.choosing",
+            "darkroom.operations.comparing",
             "darkroom.operations.evaluation",
+            "darkroom.operations.telling",
+            "darkroom.operations.explaining",
+            "darkroom.operations.neighbourhoods",
+            "darkroom.operations.ask_lists",
+            "darkroom.operations.noting",
+            "darkroom.operations.run_table",
+            "darkroom.operations.spreading",
             "darkroom.operations.calibrating",
             "darkroom.operations.domain",
         ),
@@ -48,8 +65,18 @@ NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "brief": (("darkroom.operations.brief",), "the problem in words, and the limits that must hold"),
     "export": (("darkroom.operations.export",), "files for other platforms, and the proof that they agree"),
-    "image": (("darkroom.operations.image", "darkroom.operations.forgetting"), "single pictures"),
-    "label": (("darkroom.operations.label",), "what was said about single pictures"),
+    "image": (
+        (
+            "darkroom.operations.image",
+            "darkroom.operations.marking",
+            "darkroom.operations.forgetting",
+        ),
+        "single pictures",
+    ),
+    "label": (
+        ("darkroom.operations.label", "darkroom.operations.suspects"),
+        "what was said about single pictures",
+    ),
     "project": (("darkroom.operations.project",), "the space that a project takes"),
     "job": (("darkroom.jobs.verbs",), "slow operations at work, each in a process of its own"),
 }
@@ -93,6 +120,8 @@ class Operation:
     """Parameters that the shell takes by place."""
     indifferent: tuple[str, ...]
     """Parameters that do not change the result, such as `rehash`; no part of the fingerprint."""
+    later: tuple[str, ...]
+    """Parameters that came later: while they have their default, they are no part of the fingerprint."""
     needs_project: bool
     anywhere: bool
     """Whether it works without a project too; inside one it takes the project's."""
@@ -108,7 +137,7 @@ class Operation:
         """The parameters as one model; unknown keys are refused. It is made when it is first asked for: the
         models of all operations would make each command a tenth of a second later.
         """
-        return _request_model(self.name, self.parameters)
+        return _request_model(self.name, self.parameters, self.later)
 
     @property
     def noun(self) -> str:
@@ -121,9 +150,14 @@ class Operation:
         return self.name.rpartition(".")[2]
 
     @property
+    def words(self) -> str:
+        """What the shell calls it: "model fine-tune"."""
+        return self.name.replace(".", " ").replace("_", "-")
+
+    @property
     def help_command(self) -> str:
         """The command that explains every parameter."""
-        return f"darkroom {self.name.replace('.', ' ')} --help"
+        return f"darkroom {self.words} --help"
 
     def validate(self, values: Mapping[str, Any]) -> Config:
         """Returns the request that values make, defaults filled.
@@ -152,6 +186,7 @@ def operation(
     inputs: Callable[..., Mapping[str, str]] | None = None,
     positional: tuple[str, ...] = (),
     indifferent: tuple[str, ...] = (),
+    later: tuple[str, ...] = (),
     needs_project: bool = True,
     anywhere: bool = False,
     over_http: bool = True,
@@ -167,18 +202,17 @@ def operation(
         inputs: says what it reads beside its request, as name → content id.
         positional: parameters that the shell takes by place.
         indifferent: parameters that do not change the result.
+        later: parameters that came after stages had run; their defaults make no stage stale.
         needs_project: whether it works inside a project; one that does not makes or starts something.
         anywhere: whether it works without a project too; inside one it takes the project's.
         over_http: whether the HTTP face has it; never without a project.
 
     Raises:
-        TypeError: a parameter has no keyword, no known type or no sentence; or the result is no Result.
+        TypeError: a parameter has no keyword, known type or sentence; or the result is no Result.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        hints = get_type_hints(function, include_extras=True)
-        documented = _documented(name, function)
-        parameters = _parameters(name, function, hints, documented.args)
+        hints, documented, parameters = _read(name, function)
         _refuse_stage_keys(name, parameters if needs_project else ())
         _TABLE[name] = Operation(
             name=name,
@@ -190,6 +224,7 @@ def operation(
             inputs=inputs,
             positional=positional,
             indifferent=indifferent,
+            later=later,
             needs_project=needs_project,
             anywhere=anywhere,
             over_http=over_http and needs_project,
@@ -240,6 +275,14 @@ def _registered(name: str) -> Operation | None:
     return _TABLE.get(name)
 
 
+def _read(
+    name: str, function: Callable[..., Any]
+) -> tuple[dict[str, Any], Docstring, tuple[Parameter, ...]]:
+    """Returns the types of a function, its docstring and its parameters."""
+    hints, documented = get_type_hints(function, include_extras=True), _documented(name, function)
+    return hints, documented, _parameters(name, function, hints, documented.args)
+
+
 def _documented(name: str, function: Callable[..., Any]) -> Docstring:
     documented = read_docstring(function.__doc__)
     if not documented.summary:
@@ -279,7 +322,7 @@ def _result_model(name: str, result: Any) -> type[Result]:
     return result
 
 
-def _request_model(name: str, parameters: tuple[Parameter, ...]) -> type[Config]:
+def _request_model(name: str, parameters: tuple[Parameter, ...], later: tuple[str, ...]) -> type[Config]:
     fields: dict[str, Any] = {}
     for parameter in parameters:
         default = ... if parameter.required else parameter.default
@@ -288,4 +331,6 @@ def _request_model(name: str, parameters: tuple[Parameter, ...]) -> type[Config]
             FieldInfo(default=default, description=parameter.doc),
         )
     title = "".join(part.capitalize() for part in name.replace(".", " ").split())
-    return create_model(f"{title}Request", __base__=Config, **fields)
+    made = create_model(f"{title}Request", __base__=Config, **fields)
+    made.LATER = frozenset(later)
+    return made

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from darkroom.errors import InvalidImage, NotFound, Unsupported
+from darkroom.errors import InvalidConfig, InvalidImage, NotFound, Unsupported
 from darkroom.formats import is_picture
 from darkroom.images import Transform, apply_contract, decode
 from darkroom.operation import library_versions
 from darkroom.operations.operating_points import point_of
 from darkroom.operations.prediction import (
     PredictedImage,
-    PredictedMask,
+    PredictedLabels,
     PredictReport,
     RefusedFile,
 )
-from darkroom.records import ModelCard
+from darkroom.records import ModelCard, OperatingPoint
 from darkroom.serving import Answer
 from darkroom.tasks.calibration import scaled
 from darkroom.tasks.operating import decide
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from darkroom.catalogue import CataloguedBundle
     from darkroom.domain import DomainAnswer
 
-__all__ = ["Model", "ask"]
+__all__ = ["Model", "answer_of", "ask", "model_for"]
 
 
 class Model(NamedTuple):
@@ -54,6 +54,7 @@ def ask(
     run: str | None,
     bundle: str | None,
     inline: bool = False,
+    epoch: int | None = None,
 ) -> PredictReport:
     """Asks a model about pictures.
 
@@ -64,44 +65,61 @@ def ask(
         run: ask this run's best weights.
         bundle: ask this bundle.
         inline: put masks into the answer as well.
+        epoch: ask the weights that the run had after this epoch, 0 for its newest, also while it trains.
 
     Raises:
-        NotFound: there is no such picture, or no model yet.
+        NotFound: there is no such picture, no model yet, or no weights of that epoch.
+        InvalidConfig: an epoch without a run.
         InvalidImage: no file is a picture that can be read.
     """
-    model = _model(workspace, using, run, bundle)
-    answered: list[PredictedImage] = []
-    masks: tuple[PredictedMask, ...] = ()
-    refused: list[RefusedFile] = []
+    model = model_for(workspace, using, run, bundle) if epoch is None else _earlier(workspace, run, epoch)
+    report = PredictReport(model=model.name, runtime=model.runtime)
     if model.card.task == "segmentation":
         from darkroom.operations.mask_asking import ask_masks
 
-        masks, found = ask_masks(workspace, model, _files(images), inline=inline)
-        refused += found
+        masks, refused = ask_masks(workspace, model, _files(images), inline=inline)
+        report = report.model_copy(update={"masks": masks, "refused": refused})
     else:
-        for path in _files(images):
-            try:
-                answered.append(_predicted(path, model))
-            except (InvalidImage, Unsupported, OSError) as error:
-                refused.append(RefusedFile(image=str(path), why=str(error)))
-    if not answered and not masks:
+        report = report.model_copy(update=_answers(model, _files(images)))
+    if not (report.images or report.masks or report.label_sets):
         raise InvalidImage(
             "predict.no-picture",
             "{path}: {why}",
-            path=refused[0].image,
-            why=refused[0].why,
+            path=report.refused[0].image,
+            why=report.refused[0].why,
         )
-    return PredictReport(
-        model=model.name,
-        runtime=model.runtime,
-        images=tuple(answered),
-        masks=masks,
-        refused=tuple(refused),
-    )
+    return report
 
 
-def _model(workspace: Workspace, using: str, run: str | None, bundle: str | None) -> Model:
-    """Returns what is asked: one bundle, or the run that it was made of."""
+def _answers(model: Model, files: Iterator[Path]) -> dict[str, tuple[Any, ...]]:
+    """Returns the answers to whole pictures, and the files that no answer was given for, by field."""
+    from darkroom.operations.label_set_asking import predicted_labels
+
+    sets = model.card.task == "multi-label"
+    answered: list[PredictedImage | PredictedLabels] = []
+    refused: list[RefusedFile] = []
+    for path in files:
+        try:
+            answered.append(
+                predicted_labels(path, model) if sets else answer_of(model, str(path), path.read_bytes())
+            )
+        except (InvalidImage, Unsupported, OSError) as error:
+            refused.append(RefusedFile(image=str(path), why=str(error)))
+    return {"label_sets" if sets else "images": tuple(answered), "refused": tuple(refused)}
+
+
+def model_for(workspace: Workspace, using: str, run: str | None, bundle: str | None) -> Model:
+    """Returns what is asked: one bundle, or the run that it was made of.
+
+    Args:
+        workspace: the project.
+        using: "auto", "torch", or the name of a runtime.
+        run: ask this run's best weights.
+        bundle: ask this bundle; the newest when neither is given.
+
+    Raises:
+        NotFound: there is no model yet.
+    """
     found = _bundle(workspace, run, bundle)
     if using == "torch" or (using == "auto" and (found is None or (run and not bundle))):
         return _torch_model(workspace, run or (found.run_id if found else _newest_run(workspace)))
@@ -140,7 +158,22 @@ def _bundle_model(workspace: Workspace, bundle: CataloguedBundle, using: str) ->
     )
 
 
-def _torch_model(workspace: Workspace, run: str) -> Model:
+def _earlier(workspace: Workspace, run: str | None, epoch: int) -> Model:
+    """Returns the weights of one epoch of a run, which may still be trained."""
+    from darkroom.operations.snapshots import snapshot_of
+
+    if run is None:
+        raise InvalidConfig(
+            "predict.epoch-of-no-run",
+            "epoch = {epoch} names an epoch, and no run was named.",
+            do="Say whose: darkroom predict photo.jpg --run r-1 --epoch {epoch}",
+            epoch=epoch,
+        )
+    path, saved = snapshot_of(workspace, run, epoch)
+    return _torch_model(workspace, run, path, name=f"{run} after epoch {saved}")
+
+
+def _torch_model(workspace: Workspace, run: str, path: Path | None = None, name: str = "") -> Model:
     from darkroom.domain import DomainCheck
     from darkroom.networks.image_model import ImageModel
     from darkroom.networks.predictor import predict_with_embedding
@@ -149,10 +182,14 @@ def _torch_model(workspace: Workspace, run: str) -> Model:
     from darkroom.operations.sketching import sketch_of
 
     found = workspace.catalogue.runs.get(run)
-    refuse_lost_run(workspace, found)
-    network, card = load(workspace.runs_folder / found.id / "checkpoints" / "best.safetensors")
+    point = OperatingPoint()  # what was chosen for the best epoch says nothing of another one
+    if path is None:
+        refuse_lost_run(workspace, found)
+        path = workspace.runs_folder / found.id / "checkpoints" / "best.safetensors"
+        point = point_of(workspace, found.id)
+    network, card = load(path)
     model = ImageModel.of(network, card)
-    card = card.model_copy(update={"operating_point": point_of(workspace, found.id)})
+    card = card.model_copy(update={"operating_point": point})
     sketch = sketch_of(workspace, found.id)
     domain = None if sketch is None else DomainCheck(sketch)
 
@@ -162,7 +199,7 @@ def _torch_model(workspace: Workspace, run: str) -> Model:
         return domain.check(tensor, photo, None if found.embedding is None else found.embedding[0])
 
     return Model(
-        name=run,
+        name=name or run,
         runtime=f"torch {library_versions(('torch',))['torch']}",
         card=card,
         answer=lambda tensor: Answer(*predict_with_embedding(model, [tensor[None]])),
@@ -202,15 +239,25 @@ def _files(images: tuple[Path, ...]) -> Iterator[Path]:
             )
 
 
-def _predicted(path: Path, model: Model) -> PredictedImage:
+def answer_of(model: Model, name: str, data: bytes) -> PredictedImage:
+    """Returns what a model for whole pictures says of one.
+
+    Args:
+        model: what is asked.
+        name: what the picture is called in the answer.
+        data: its encoded bytes.
+
+    Raises:
+        InvalidImage: it is no picture that can be read.
+    """
     card = model.card
-    prepared = apply_contract(decode(path.read_bytes()), card.contract)
+    prepared = apply_contract(decode(data), card.contract)
     answer = model.answer(prepared.tensor)
     point, probabilities = card.operating_point, answer.probabilities[:1]
     found = decide(probabilities, card.labels, point)
     at_point = scaled(probabilities, point.temperature)[0]
     return PredictedImage(
-        image=str(path),
+        image=name,
         label=card.labels[int(found.answers[0])],
         probability=float(found.confidences[0]),
         sure=bool(found.sure[0]),

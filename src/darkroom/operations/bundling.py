@@ -16,13 +16,16 @@ from darkroom.operations.export import ConvertReport, VerifyReport
 from darkroom.operations.gates import bundle_gates, check_names
 from darkroom.operations.handed_over import take_back
 from darkroom.operations.operating_points import point_of
+from darkroom.operations.run_pictures import pictures_of
 from darkroom.operations.run_weights import refuse_lost_run
+from darkroom.operations.sketching import false_alarms_of, sketch_of
 from darkroom.records import FrozenDict, Gate, Split, missed_gates
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.bundle import Bundle, ExtraFile
     from darkroom.datasets import RenderedSplit
+    from darkroom.domain import Sketch
     from darkroom.export import ParityReport
     from darkroom.export.parity import ParityBatch
     from darkroom.export.report import Conversion
@@ -56,7 +59,8 @@ def make_bundle(
     refuse_lost_run(workspace, found)
     weights = workspace.runs_folder / found.id / "checkpoints/best.safetensors"
     network, card = load(weights)
-    card = _with_figures(workspace, run, card)
+    sketch = sketch_of(workspace, found.id)
+    card = _with_figures(workspace, run, card, sketch)
     name = workspace.project.project.name
     bundle_id = workspace.catalogue.bundles.new_id()
 
@@ -81,7 +85,7 @@ def make_bundle(
             card=card,
             models=[ModelFile(file.path, file.target, file.precision) for file in conversion.files],
             golden=_golden(network, card),
-            extra=_domain(workspace, found.id),
+            extra=_domain(sketch),
         )
     workspace.catalogue.bundles.add(
         run_id=run, path=workspace.relative(folder), manifest=manifest, bundle_id=bundle_id
@@ -110,6 +114,7 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
         Damaged: a file of the bundle is not what was written.
     """
     from darkroom.bundle import read_bundle
+    from darkroom.export.report import AGREEMENT
 
     found = workspace.catalogue.bundles.get(name) if name else _newest(workspace)
     folder = workspace.root / found.path
@@ -128,6 +133,7 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
         bundle=found.id,
         passed=passed,
         masks=report.task == "segmentation",
+        agreement=AGREEMENT[report.task],
         images=report.image_count,
         rows=report.table().rows,
         why=(*report.failures, *(gate.sentence for gate in missed if not _of_a_file(gate, report))),
@@ -169,17 +175,16 @@ def refuse_lost_folder(folder: Path, name: str) -> None:
 
 
 def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
-    from darkroom.datasets import render
     from darkroom.export import ConvertedFile
     from darkroom.export.parity import verify
     from darkroom.export.reference import TorchReference
     from darkroom.networks.saved import load
 
     network, card = load(workspace.runs_folder / run / "checkpoints/best.safetensors")
-    version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
-    rendering = render(workspace, version)
+    # Sets of labels are told apart at the thresholds that leave with the bundle.
+    card = card.model_copy(update={"operating_point": bundle.card.operating_point})
     split = compared_split(workspace, run)
-    images = rendering.split(split)
+    images = pictures_of(workspace, run).split(split)
 
     def show(done: int) -> None:
         workspace.report(f"comparing on {split}", done=done, total=len(images), unit="images")
@@ -233,21 +238,19 @@ def _golden(network: Network, card: ModelCard):
     return vectors.answered(TorchReference(network, card).run(vectors.tensors).probabilities)
 
 
-def _domain(workspace: Workspace, run: str) -> list[ExtraFile]:
+def _domain(sketch: Sketch | None) -> list[ExtraFile]:
     """Returns the sketch of a run's training pictures as files of the bundle; none where it has none."""
     from darkroom.bundle import ExtraFile
     from darkroom.domain import sketch_files
     from darkroom.domain.files import FOLDER
-    from darkroom.operations.sketching import sketch_of
 
-    sketch = sketch_of(workspace, run)
     files = sketch_files(sketch) if sketch is not None else {}
     return [ExtraFile(f"{FOLDER}/{name}", data, "domain") for name, data in files.items()]
 
 
-def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
-    """Returns the card with the run's figures and operating point, and the brief's words of today."""
-    from darkroom.evaluation import Evaluation, load_any_evaluation
+def _with_figures(workspace: Workspace, run: str, card: ModelCard, sketch: Sketch | None) -> ModelCard:
+    """Returns the card with the run's figures, operating point and false alarms, and the brief's words."""
+    from darkroom.evaluation import Evaluation, LabelSetEvaluation, load_any_evaluation
 
     metrics = dict(card.metrics)
     for split in ("val", "test"):
@@ -258,6 +261,10 @@ def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
         if isinstance(found, Evaluation):
             figures = found.figures
             metrics |= {f"{split}.accuracy": figures.accuracy, f"{split}.macro_f1": figures.macro_f1}
+        elif isinstance(found, LabelSetEvaluation):
+            names = ("mean_ap", "macro_f1", "micro_f1", "exact_match")
+            known = {name: getattr(found.figures, name) for name in names}
+            metrics |= {f"{split}.{name}": one for name, one in known.items() if one is not None}
         else:
             pixels = found.figures.pixel_accuracy
             metrics |= {f"{split}.miou": found.figures.miou, f"{split}.pixel_accuracy": pixels}
@@ -265,7 +272,13 @@ def _with_figures(workspace: Workspace, run: str, card: ModelCard) -> ModelCard:
     words = {name: getattr(brief, name) for name in CARD_WORDS}
     forgotten = workspace.catalogue.forgotten.marks("run").get(run, 0)
     point = point_of(workspace, run)
-    changes = {"metrics": FrozenDict(metrics), "forgotten": forgotten, "operating_point": point, **words}
+    changes = {
+        "metrics": FrozenDict(metrics),
+        "forgotten": forgotten,
+        "operating_point": point,
+        "false_alarms": false_alarms_of(sketch),
+        **words,
+    }
     return card.model_copy(update=changes)
 
 

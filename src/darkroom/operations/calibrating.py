@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import InvalidConfig
 from darkroom.operation import RunRef, operation
+from darkroom.operations.run_tasks import common_task, task_of
 from darkroom.operations.run_weights import LIBRARIES
-from darkroom.records import OperatingPoint, Result, Table, content_id
+from darkroom.records import OperatingPoint, Result, Table, Task, content_id
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.evaluation import Evaluation
 
-__all__ = ["calibrate"]
+__all__ = ["CalibrateReport", "calibrate"]
+
+COLUMNS = (
+    *("run", "temperature", "ECE before", "ECE after", "answered"),
+    *("right of these", "cost if all answered", "cost"),
+)
 
 
 class CalibrateReport(Result):
@@ -23,31 +29,22 @@ class CalibrateReport(Result):
     runs: tuple[RunRef, ...]
     rows: tuple[tuple[str, ...], ...]
     """Run, temperature, calibration error before and after, coverage, accuracy of what was answered, cost
-    before and after."""
+    before and after; of several labels as `columns` says."""
+    columns: tuple[str, ...] = COLUMNS
+    """What stands in the rows."""
     thresholds: tuple[tuple[str, ...], ...] = ()
-    """Run, class, threshold, answered, right, not sure."""
+    """Run, class, threshold, answered, right, not sure; of several labels as `threshold_columns` says."""
+    threshold_columns: tuple[str, ...] = ("run", "class", "sure from", "answered", "right", "not sure")
+    """What stands in the rows of the thresholds."""
     words: tuple[str, ...] = ()
     """What should be known of how they were chosen."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields a row per run, their thresholds, and what should be known."""
-        yield Table(
-            (
-                "run",
-                "temperature",
-                "ECE before",
-                "ECE after",
-                "answered",
-                "right of these",
-                "cost if all answered",
-                "cost",
-            ),
-            self.rows,
-            "On val, where it was chosen; evaluate says how it does on other pictures",
-        )
+        title = "On val, where it was chosen; evaluate says how it does on other pictures"
+        yield Table(self.columns, self.rows, title)
         if self.thresholds:
-            columns = ("run", "class", "sure from", "answered", "right", "not sure")
-            yield Table(columns, self.thresholds)
+            yield Table(self.threshold_columns, self.thresholds)
         yield from self.words
         yield f"Evaluate again to see it on test: darkroom model evaluate --runs {','.join(self.runs)}"
 
@@ -75,13 +72,20 @@ def calibrate(workspace: Workspace, *, runs: tuple[RunRef, ...]) -> CalibrateRep
     answer counts, and below is "not sure"; they are chosen where [brief] says what mistakes and
     `not_sure_cost` cost. Evaluation, `predict` and the next bundle use them. Test pictures have no say.
 
+    Where a picture may have several labels, a threshold for each is chosen at which its F1 is largest.
+
     Args:
         runs: the runs; each gets its own.
     """
     if not runs:
         raise InvalidConfig("calibrate.no-runs", "model.calibrate needs at least one run. Received: none.")
-    for name in runs:
-        _refuse_other_tasks(workspace, name)
+    tasks: dict[str, Task] = {name: task_of(workspace, name) for name in runs}
+    for name, task in tasks.items():
+        _refuse_other_tasks(name, task)
+    if common_task(workspace, runs) == "multi-label":
+        from darkroom.operations.label_set_evaluation import calibrate_label_sets
+
+        return calibrate_label_sets(workspace, runs)
     found = {name: _calibrated(workspace, name) for name in runs}
     words = [f"{name}: {note}" for name, (_, notes) in found.items() for note in notes]
     return CalibrateReport(
@@ -92,13 +96,11 @@ def calibrate(workspace: Workspace, *, runs: tuple[RunRef, ...]) -> CalibrateRep
     )
 
 
-def _refuse_other_tasks(workspace: Workspace, name: str) -> None:
-    run = workspace.catalogue.runs.get(name)
-    task = workspace.catalogue.datasets.get(run.dataset).task
-    if task != "classification":
+def _refuse_other_tasks(name: str, task: Task) -> None:
+    if task == "segmentation":
         raise InvalidConfig(
             "calibrate.other-task",
-            "An operating point is chosen for classification; {run} answers {task}.",
+            "An operating point is chosen for whole pictures; {run} answers {task}.",
             do="Leave this run out.",
             run=name,
             task=task,

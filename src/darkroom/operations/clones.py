@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from darkroom.engines import Failure
+from darkroom.operations.processes import useful_processes
 from darkroom.operations.run_making import (
     Wanted,
     card_facts,
@@ -20,8 +21,10 @@ from darkroom.operations.scoreboard import Scoreboard
 from darkroom.operations.side_by_side import choose_clones
 from darkroom.operations.starting import check_start
 from darkroom.operations.together import WorkerPlace, run_together
+from darkroom.operations.varying import recipe_of_clone
 from darkroom.records import Run
 from darkroom.training import Recipe
+from darkroom.training.chance import Source
 from darkroom.training.plan import ClonesChoice, Plan, PrecisionChoice
 from darkroom.workspace import Workspace
 
@@ -36,11 +39,21 @@ class Series(NamedTuple):
     seeds: tuple[int, ...]
     start_from: str | None
     start_epoch: int
+    vary: tuple[Source, ...] | None = None
+    """What chance decides anew in each clone; None for all but the split."""
+    processes: int = 1
+    """How many processes share every batch of a clone; 0 for one per GPU."""
+
+    def recipe_of(self, seed: int) -> Recipe:
+        """Returns the recipe of the clone with a seed."""
+        return recipe_of_clone(self.recipe, self.vary, self.seeds[0], seed)
 
     def wanted(self, workspace: Workspace) -> list[Wanted]:
         """Returns what each clone means; see `wanted_run`."""
         start = {"start_from": self.start_from, "start_epoch": self.start_epoch}
-        return [wanted_run(workspace, self.dataset, self.recipe, seed, **start) for seed in self.seeds]
+        return [
+            wanted_run(workspace, self.dataset, self.recipe_of(seed), seed, **start) for seed in self.seeds
+        ]
 
 
 def train_clones(
@@ -65,11 +78,13 @@ def train_clones(
     if not pending:
         return [run for run in existing if run is not None], kept
     check_start(wanted[pending[0]].start, series.recipe, wanted[pending[0]].version)
-    plan = _plan(workspace, [wanted[place] for place in pending], kept, side_by_side)
+    together = useful_processes(wanted[pending[0]], series.processes) > 1
+    plan = _plan(workspace, [wanted[place] for place in pending], kept, "no" if together else side_by_side)
 
     def train_here(seed: int) -> Run:
         start = {"start_from": series.start_from, "start_epoch": series.start_epoch}
-        return run_for(workspace, series.dataset, series.recipe, seed, plan=plan, **start)[0]
+        how = {"plan": plan, "processes": series.processes, **start}
+        return run_for(workspace, series.dataset, series.recipe_of(seed), seed, **how)[0]
 
     if plan.clones is not None and plan.clones.processes > 1:
         if wanted[0].on_features:

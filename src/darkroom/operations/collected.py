@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from darkroom import atomic
-from darkroom.records import Image, Source
+from darkroom.records import AnnotationValue, ClassesLabel, ClassLabel, Image, Slot, Source
 from darkroom.spreadsheet import csv_text
 from darkroom.workspace import Workspace
 
@@ -101,6 +101,15 @@ def _set_aside(workspace: Workspace, source: Source) -> Iterator[tuple[str, ...]
 def _conflicts(workspace: Workspace) -> Iterator[tuple[str, ...]]:
     from darkroom.datasets.conflict import label_conflicts
 
-    for conflict in label_conflicts(workspace.catalogue, "class"):
-        for said in conflict.said:
-            yield conflict.image_id, said.file, getattr(said.value, "label", said.value.kind)
+    slots: tuple[Slot, ...] = ("class", "classes")
+    for slot in slots:
+        for conflict in label_conflicts(workspace.catalogue, slot):
+            for said in conflict.said:
+                yield conflict.image_id, said.file, _label(said.value)
+
+
+def _label(value: AnnotationValue) -> str:
+    """Returns a class, or several as a table holds them."""
+    if isinstance(value, ClassesLabel):
+        return "|".join(value.labels) or "|"
+    return value.label if isinstance(value, ClassLabel) else value.kind

@@ -21,11 +21,12 @@ class FreezeReport(Result):
     counts: dict[str, int]
     """Pictures per split."""
     histogram: tuple[tuple[str, ...], ...]
-    """Class, then pictures per split; of masks, those that show it somewhere."""
+    """Class, then pictures per split; of masks, those that show it somewhere. Of several labels, the last
+    row counts the pictures that have none."""
     pixels: tuple[tuple[str, ...], ...] = ()
     """Of masks: class, then share of the pixels per split."""
     balance: tuple[str, ...] = ()
-    """Of masks: classes that a split lacks, or hardly has, in words."""
+    """Of masks and of several labels: classes that a split lacks, or hardly has, in words."""
     splits: tuple[str, ...]
     left_out: dict[str, int]
     """Pictures that were left out, by reason."""
@@ -87,7 +88,7 @@ def freeze(
     *,
     dataset: str,
     sources: tuple[SourceRef, ...] = (),
-    task: Literal["classification", "segmentation"] = "classification",
+    task: Literal["classification", "multi-label", "segmentation"] = "classification",
     classes: tuple[str, ...] = (),
     contract: Contract = Contract(),
     plan: SplitPlan = SplitPlan(),
@@ -152,6 +153,13 @@ def show(
     return _report(version, deliver_dataset(workspace, version, pictures))
 
 
+def _without_labels(version: DatasetVersion, splits: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Returns the row of pictures that have none of the labels."""
+    if version.task != "multi-label":
+        return ()
+    return (("(none of them)", *(f"{version.empty.get(split, 0):,}" for split in splits)),)
+
+
 def _report(version: DatasetVersion, path: str) -> FreezeReport:
     from darkroom.datasets.exploration import balance_of
 
@@ -161,9 +169,12 @@ def _report(version: DatasetVersion, path: str) -> FreezeReport:
         dataset=version.ref,
         counts=dict(version.counts),
         splits=splits,
-        histogram=tuple(
-            (label, *(f"{version.histogram.get(split, {}).get(label, 0):,}" for split in splits))
-            for label in version.classes
+        histogram=(
+            *(
+                (label, *(f"{version.histogram.get(split, {}).get(label, 0):,}" for split in splits))
+                for label in version.classes
+            ),
+            *_without_labels(version, splits),
         ),
         pixels=tuple(
             (
@@ -173,7 +184,7 @@ def _report(version: DatasetVersion, path: str) -> FreezeReport:
             for label in version.classes
             if version.pixels
         ),
-        balance=tuple(balance_of(version)) if version.pixels else (),
+        balance=tuple(balance_of(version)) if version.task != "classification" else (),
         left_out=dict(version.lineage.left_out),
         forgotten=version.forgotten,
         path=path,

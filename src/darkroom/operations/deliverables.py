@@ -18,6 +18,7 @@ from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.documents import TrainedClone
+    from darkroom.documents.blocks import Section
     from darkroom.evaluation import ClonesSummary, Evaluation
     from darkroom.export import ParityReport
     from darkroom.networks.start import NetworkStart
@@ -105,11 +106,21 @@ def deliver_training(workspace: Workspace, runs: list[Run], gates: Sequence[Gate
         preview=_read(first / "augmentation.png"),
         environment=kept_json(first / "environment.json"),
         gates=gates,
+        watched=_watched(workspace, runs[0]),
     )
     for run in runs:
         with atomic.write_folder(workspace.deliverables / "06-training" / run.id) as aside:
             _copy_run(workspace.runs_folder / run.id, aside)
     return _write(workspace, training_page_of([run.id for run in runs]), page)
+
+
+def _watched(workspace: Workspace, run: Run) -> Section | None:
+    """Returns what was watched while a run was trained."""
+    from darkroom.documents.watching import watch_section
+    from darkroom.operations.watching import watched_of
+
+    found = watched_of(workspace, run)
+    return watch_section(found, thumbnails(workspace, found.image_ids))
 
 
 def training_page_of(runs: Sequence[str]) -> str:
@@ -129,6 +140,7 @@ def deliver_evaluation(
     *,
     gates: Sequence[Gate] = (),
     looks: str = "",
+    more: Sequence[Section] = (),
 ) -> tuple[str, Papers]:
     """Writes the page of an evaluation, the same as .docx and PDF, and its figures as JSON.
 
@@ -138,6 +150,7 @@ def deliver_evaluation(
         clones: their summary.
         gates: the limits of the brief with their verdicts.
         looks: how often these pictures were looked at, over all runs, in words.
+        more: further sections.
 
     Returns:
         The page's path, and what lies beside it.
@@ -153,6 +166,7 @@ def deliver_evaluation(
         "gates": gates,
         "human": workspace.project.brief.human_baseline,
         "looks_in_all": looks,
+        "more": more,
     }
     page = evaluation_page(**facts)
     figures = {

@@ -68,11 +68,13 @@ def domain(
     """
     from darkroom.domain import write_sketch
     from darkroom.operations.domain_pages import deliver_domain
-    from darkroom.operations.sketching import make_sketch, sketch_folder
+    from darkroom.operations.operating_points import keep_in_card
+    from darkroom.operations.sketching import false_alarms_of, make_sketch, sketch_folder
 
     found = workspace.catalogue.runs.get(run)
     sketch = make_sketch(workspace, found, rate=false_alarm_rate, most_images=most_images)
     write_sketch(sketch_folder(workspace, found.id), sketch)
+    keep_in_card(workspace, found.id, false_alarms=false_alarms_of(sketch))
     facts = sketch.facts
     return DomainReport(
         run=run,

@@ -38,7 +38,7 @@ def deliver_checked(workspace: Workspace, report: PredictReport) -> str:
     """Writes the page of answers to pictures, those that differ first; returns its path."""
     from darkroom.documents.domain import checked_page
 
-    answered = (*report.images, *report.masks)
+    answered = (*report.images, *report.label_sets, *report.masks)
     shown = sorted(answered, key=lambda one: one.domain is None or one.domain.in_domain)[:MOST_SHOWN]
     drawn = {mask.image: str(workspace.root / mask.overlay) for mask in report.masks}
     near = [near.image_id for one in shown if one.domain for near in one.domain.nearest]

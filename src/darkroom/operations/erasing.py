@@ -19,6 +19,8 @@ from darkroom.locks import is_held
 from darkroom.operations.holders import Holders, features_of, renderings_of, tensors_of
 from darkroom.operations.kept import kept_parity
 from darkroom.operations.looking_through import SEARCHED_BYTES, files_below, folders_in, holds_any
+from darkroom.operations.noting import NOTES_FILE
+from darkroom.operations.run_pictures import split_seed_of
 from darkroom.records import Location, Quarantined, Tombstone, names_file
 from darkroom.workspace import Workspace
 
@@ -32,6 +34,9 @@ FORGOTTEN_NAME = "(forgotten)"
 
 WAIT_S = 60.0
 """How long to wait for somebody who writes a rendering."""
+
+OF_ANY = ("07-evaluation/*", "08-tuned/asked-*")
+"""What may show any picture of the project: suspects, pictures that must pass, one picture explained."""
 
 OF_DATASETS = ("04-dataset", "06-augmentation.png")
 OF_RUNS = ("06-training/*.html", "07-evaluation/*", "report.html")
@@ -98,9 +103,24 @@ class Eraser:
         for folder in folders_in(self._workspace.runs_folder):
             for file in forget_answers(folder, self._tombstones):
                 self.deleted.append(f"{self._shown(file)} (rows of the picture)")
+            if (folder / NOTES_FILE).is_file() and self._mentions(folder / NOTES_FILE):
+                self._remove(folder / NOTES_FILE)  # a copy: what is left of the note is in the catalogue
         for run in self._holders.runs:
-            if run.dataset in self._holders.trained_on:
+            if self._may_be_redrawn(run.id) or run.dataset in self._holders.trained_on:
                 self._remove(self._workspace.runs_folder / run.id / "augmentation.png")
+            for name in (
+                "watch",
+                "broken",
+                "diagnosis.json",
+            ):  # they show or name pictures of train and val
+                self._remove(self._workspace.runs_folder / run.id / name)
+
+    def _may_be_redrawn(self, run: str) -> bool:
+        """Says whether a run may have trained on pictures of val, by a split of its own."""
+        try:
+            return split_seed_of(self._workspace, run) is not None
+        except Damaged:
+            return True
 
     def _erase_bundles(self) -> None:
         """Deletes bundles whose golden vectors are made of the pictures; takes flips out of comparisons."""
@@ -144,6 +164,7 @@ class Eraser:
         """Deletes what was handed over and shows the pictures or may show them; a stage makes it anew."""
         place = self._workspace.deliverables
         patterns = [
+            *OF_ANY,
             *(OF_DATASETS if self._holders.versions else ()),
             *(OF_RUNS if self._holders.runs else ()),
             *(OF_BUNDLES if self._holders.bundles else ()),

@@ -1,27 +1,30 @@
-"""Operations that judge models: evaluate on a split, compare two runs."""
+"""The operation that judges models on a split."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import InvalidConfig
 from darkroom.operation import Produced, RunRef, operation
 from darkroom.operations.findings import spoken_findings
-from darkroom.operations.gates import check_names, hold_quality, quality_content, same_recipe
+from darkroom.operations.following_up import follow_up
+from darkroom.operations.gates import check_names, hold_quality, quality_content
 from darkroom.operations.handed_over import handed_over_run, spoken_taken_back, take_back
 from darkroom.operations.judged import count_looks, judged
-from darkroom.operations.mask_judged import refuse_mixed_tasks
+from darkroom.operations.must_pass import must_pass_content
 from darkroom.operations.operating_points import point_content
 from darkroom.operations.papers import Papers
+from darkroom.operations.run_tasks import common_task
 from darkroom.operations.run_weights import LIBRARIES
+from darkroom.operations.varying import distinct_clones, same_recipe
 from darkroom.records import Gate, Result, Split, Table, content_id, gate_notes, missed_gates, shown_gates
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
-    from darkroom.evaluation import ClonesSummary, Evaluation
+    from darkroom.evaluation import ClonesSummary, Evaluation, Judged
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["EvaluateReport", "evaluate"]
 
 
 COLUMNS = ("run", "seed", "accuracy", "95 % interval", "macro F1", "errors")
@@ -34,11 +37,11 @@ class EvaluateReport(Result):
     split: str
     images: int
     figure: str = "accuracy"
-    """What decides: "accuracy", or "mean IoU" for segmentation."""
+    """What decides: "accuracy", "mean AP" for several labels, or "mean IoU" for segmentation."""
     columns: tuple[str, ...] = COLUMNS
     """What stands in the rows."""
     rows: tuple[tuple[str, ...], ...]
-    """Run, seed, accuracy, its interval, macro F1, errors; for segmentation as `columns` says."""
+    """Run, seed, accuracy, its interval, macro F1, errors; for other tasks as `columns` says."""
     spread: str
     """Spread over the runs, in words."""
     gates: tuple[Gate, ...] = ()
@@ -47,6 +50,10 @@ class EvaluateReport(Result):
     """How often these pictures of the dataset version were looked at, over all runs."""
     said: tuple[str, ...] = ()
     """How the runs stand to people, at their operating points, and on parts of the pictures, in words."""
+    gained: tuple[str, ...] = ()
+    """What changed since the evaluation before, and what that gained, on the pictures that both saw."""
+    must_pass: tuple[str, ...] = ()
+    """How the runs stand to the must-pass list; every wrong picture is named."""
     missing: tuple[str, ...] = ()
     """Which documents were not written, and why."""
     taken_back: tuple[str, ...] = ()
@@ -69,6 +76,8 @@ class EvaluateReport(Result):
         yield self.spread
         yield self.looks
         yield from self.said
+        yield from self.gained
+        yield from self.must_pass
         yield from shown_gates(self.gates)
         yield from self._whose()
         if self.taken_back:
@@ -84,6 +93,8 @@ class EvaluateReport(Result):
             yield self.spread
         yield self.looks
         yield from self.said
+        yield from self.gained
+        yield from self.must_pass
         yield from gate_notes(self.gates)
         yield from self.missing
         yield from self._whose()
@@ -108,42 +119,8 @@ def _shown(workspace: Workspace, *, runs: tuple[str, ...] = (), **_: Any) -> Map
         "brief.not_sure_cost": brief.not_sure_cost,
     }
     shown = {name: content_id(value) for name, value in words.items() if value is not None}
-    return {**quality_content(workspace), **shown, **point_content(workspace, runs)}
-
-
-class CompareReport(Result):
-    """Two runs on the same pictures."""
-
-    first: RunRef
-    second: RunRef
-    verdict: str
-    """"better", "worse" or "no difference shown", of the first against the second."""
-    figure: str = "accuracy"
-    """What the difference is of: "accuracy", or "mean IoU" for segmentation."""
-    difference: str
-    """That of the first minus that of the second, with its interval."""
-    only_first_right: int
-    """For segmentation: pictures that it answers with a larger IoU."""
-    only_second_right: int
-    churn: float
-    """Share of pictures with different answers; for segmentation of pixels."""
-
-    def display(self) -> Iterator[str | Table]:
-        """Yields the verdict in words."""
-        yield (
-            f"{self.first} against {self.second}: {self.verdict}; {self.figure} differs by "
-            f"{self.difference}"
-        )
-        if self.figure != "accuracy":
-            yield (
-                f"{self.first} is closer on {self.only_first_right} pictures, {self.second} on "
-                f"{self.only_second_right}; {self.churn:.1%} of the pixels differ."
-            )
-            return
-        yield (
-            f"Only {self.first} is right {self.only_first_right} times, only {self.second} "
-            f"{self.only_second_right} times; {self.churn:.1%} of the answers differ."
-        )
+    listed = must_pass_content(workspace)
+    return {**quality_content(workspace), **shown, **point_content(workspace, runs), **listed}
 
 
 @operation("model.evaluate", slow=True, stage=7, inputs=_shown, libraries=LIBRARIES)
@@ -160,35 +137,45 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
         runs: the runs; several clones are shown with their spread.
         split: the pictures to ask about.
     """
-    from darkroom.evaluation import summarise
     from darkroom.operations.deliverables import deliver_evaluation
 
     if not runs:
         raise InvalidConfig("evaluate.no-runs", "model.evaluate needs at least one run. Received: none.")
-    if refuse_mixed_tasks(workspace, runs):
+    task = common_task(workspace, runs)
+    if task == "segmentation":
         from darkroom.operations.mask_evaluation import evaluate_mask_runs
 
         return evaluate_mask_runs(workspace, runs, split)
+    if task == "multi-label":
+        from darkroom.operations.label_set_evaluation import evaluate_label_set_runs
+
+        return evaluate_label_set_runs(workspace, runs, split)
     for name in runs:  # before anything is looked at
         check_names(workspace, workspace.catalogue.runs.get(name).dataset)
     found = [judged(workspace, name, split) for name in runs]
     evaluations = [one.evaluation for one in found]
-    clones = summarise(evaluations, [one.predictions for one in found])
+    alike = same_recipe(workspace, runs)
+    distinct = distinct_clones(workspace, runs)
+    clones = _spread(found, [name in distinct.runs for name in runs], alike=alike)
     gates = hold_quality(workspace, runs)
     dataset = workspace.catalogue.runs.get(runs[0]).dataset
     bad = missed_gates(gates) and handed_over_run(workspace) in runs
     looks = f"{split} of {dataset} was looked at {count_looks(workspace, dataset, split).words}."
-    path, papers = deliver_evaluation(workspace, evaluations, clones, gates=gates, looks=looks)
-    human = workspace.project.brief.human_baseline
+    beside = follow_up(workspace, runs, found, split)
+    path, papers = deliver_evaluation(
+        workspace, evaluations, clones, gates=gates, looks=looks, more=beside.sections
+    )
     return EvaluateReport(
         runs=runs,
         split=split,
         images=evaluations[0].figures.count,
         rows=tuple(_row(one) for one in evaluations),
-        spread=_spoken_spread(clones, alike=same_recipe(workspace, runs)),
+        spread=_spoken_spread(clones, alike=alike),
         gates=gates,
         looks=looks,
-        said=tuple(line for one in evaluations for line in spoken_findings(one, human)),
+        said=(*distinct.notes(), *_said(workspace, evaluations)),
+        gained=beside.gained,
+        must_pass=beside.must_pass,
         taken_back=take_back(workspace) if bad else (),
         missing=papers.missing,
         path=path,
@@ -197,32 +184,19 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
     )
 
 
-@operation("model.compare", slow=True, stage=7, libraries=LIBRARIES)
-def compare(workspace: Workspace, *, first: RunRef, second: RunRef, split: Split = "val") -> CompareReport:
-    """Compare two runs picture by picture; "better" needs evidence.
+def _said(workspace: Workspace, evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    human = workspace.project.brief.human_baseline
+    for one in evaluations:
+        yield from spoken_findings(one, human)
 
-    Args:
-        first: the run in question.
-        second: the run that it is held against.
-        split: the pictures to ask about.
-    """
-    from darkroom.evaluation import compare as compared
 
-    if refuse_mixed_tasks(workspace, (first, second)):
-        from darkroom.operations.mask_evaluation import compare_mask_runs
+def _spread(found: Sequence[Judged], counts: Sequence[bool], *, alike: bool) -> ClonesSummary:
+    """Returns the spread over those runs that count."""
+    from darkroom.evaluation import summarise
 
-        return compare_mask_runs(workspace, first, second, split)
-    found = compared(*(judged(workspace, name, split).predictions for name in (first, second)))
-    low, high = found.difference.low, found.difference.high
-    return CompareReport(
-        first=first,
-        second=second,
-        verdict=found.verdict,
-        difference=f"{found.difference.value:+.4f} [{low:+.4f}, {high:+.4f}]",
-        only_first_right=found.only_first_right,
-        only_second_right=found.only_second_right,
-        churn=found.churn,
-    )
+    counted = [one for one, counted in zip(found, counts, strict=True) if counted]
+    clones = summarise([one.evaluation for one in counted], [one.predictions for one in counted])
+    return clones.model_copy(update={"alike": alike})
 
 
 def _spoken_spread(clones: ClonesSummary, *, alike: bool) -> str:

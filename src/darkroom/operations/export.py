@@ -55,6 +55,8 @@ class VerifyReport(Result):
     passed: bool
     masks: bool = False
     """Whether masks were compared, pixel by pixel."""
+    agreement: str = "top-1 agreement"
+    """What the share of equal answers is called: "top-1 agreement", "same labels", "equal pixels"."""
     images: int
     rows: tuple[tuple[str, ...], ...]
     """Format, size, agreement, largest difference, latency, verdict."""
@@ -77,7 +79,7 @@ class VerifyReport(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields one row per file and the verdict."""
-        same = "equal pixels" if self.masks else "top-1 agreement"
+        same = "equal pixels" if self.masks else self.agreement
         columns = ("format", "size", same, "max difference", "latency p50", "verdict")
         yield Table(columns, self.rows, f"Compared with PyTorch on {self.images:,} pictures")
         yield gate_table(self.gates)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom import atomic
 from darkroom.operations.judged import judged, kept
-from darkroom.operations.kept import kept_json, kept_toml
-from darkroom.operations.mask_judged import answers_masks, judged_masks, kept_masks
+from darkroom.operations.label_set_judged import judged_label_sets, kept_label_sets
+from darkroom.operations.mask_judged import judged_masks, kept_masks
+from darkroom.operations.must_pass import hold_must_pass, must_pass_content
+from darkroom.operations.run_tasks import task_of
+from darkroom.operations.varying import distinct_clones, same_recipe
 from darkroom.records import BundleManifest, Gate, Split, content_id, now
 from darkroom.workspace import Workspace
 
@@ -26,7 +29,7 @@ __all__ = [
     "verdict_content",
 ]
 
-QUALITY = ("accuracy", "recall", "expected_cost", "miou", "iou")
+QUALITY = ("accuracy", "recall", "expected_cost", "mean_ap", "miou", "iou", "must_pass_wrong")
 """Limits that are held against answers to pictures; the others are about files."""
 
 FROM_THE_FIRST = ("accuracy", "recall", "expected_cost")
@@ -48,6 +51,8 @@ def quality_content(workspace: Workspace, **_: Any) -> Mapping[str, str]:
         found["brief.mistakes"] = content_id(brief.mistakes)
     if wanted["recall"] and brief.rules:
         found["brief.rules"] = content_id([rule.name for rule in brief.rules])
+    if brief.limits.must_pass_wrong is not None:
+        found |= must_pass_content(workspace)
     return found
 
 
@@ -90,27 +95,40 @@ def hold_quality(
         InvalidConfig: a limit names neither a class nor a rule.
         NotFound: a run has no weights.
     """
-    from darkroom.evaluation import mask_gates, quality_gates, unmeasured_gates
-
     if not limits_on_quality(workspace):
         return ()
+    gates, measured = _of_figures(workspace, runs, split, ask=ask)
+    dataset = workspace.catalogue.runs.get(runs[0]).dataset
+    if workspace.catalogue.datasets.get(dataset).task == "classification":
+        gates = (*gates, *hold_must_pass(workspace, runs, ask=ask))
+    if ask and measured:
+        _keep(workspace, runs, gates, split)
+    return gates
+
+
+def _of_figures(
+    workspace: Workspace, runs: Sequence[str], split: Split, *, ask: bool
+) -> tuple[tuple[Gate, ...], bool]:
+    """Returns the gates of figures over a split, and whether they were measured."""
+    from darkroom.evaluation import label_set_gates, mask_gates, quality_gates, unmeasured_gates
+
     brief, subject = workspace.project.brief, ", ".join(runs)
     if not _count(workspace, runs[0], split):
         why = f"the dataset has no {split} pictures; give {split} a share when freezing it"
-        return unmeasured_gates(brief, subject, split, why)
-    masks = answers_masks(workspace, runs[0])
-    ask_one, take_one = (judged_masks, kept_masks) if masks else (judged, kept)
+        return unmeasured_gates(brief, subject, split, why), False
+    ask_one, take_one, gates_of = {
+        "classification": (judged, kept, quality_gates),
+        "multi-label": (judged_label_sets, kept_label_sets, label_set_gates),
+        "segmentation": (judged_masks, kept_masks, mask_gates),
+    }[task_of(workspace, runs[0])]
     found: list[Any] = [(ask_one if ask else take_one)(workspace, name, split) for name in runs]
     known = [one for one in found if one is not None]
     if len(known) < len(found):
         why = (
             f"not asked about {split} yet: darkroom model evaluate --runs {','.join(runs)} --split {split}"
         )
-        return unmeasured_gates(brief, subject, split, why)
-    gates = (mask_gates if masks else quality_gates)(brief, known, alike=same_recipe(workspace, runs))
-    if ask:
-        _keep(workspace, runs, gates, split)
-    return gates
+        return unmeasured_gates(brief, subject, split, why), False
+    return _held(workspace, runs, known, gates_of), True
 
 
 def bundle_gates(
@@ -137,21 +155,29 @@ def bundle_gates(
     return (*quality, *files, *bundle_gate(sum(file.size_bytes for file in manifest.files), limits))
 
 
-def same_recipe(workspace: Workspace, runs: Sequence[str]) -> bool:
-    """Returns whether runs are clones: of one recipe, dataset and beginning, unlike by their seed alone."""
-    return len(runs) < 2 or len({_all_but_seed(workspace, run) for run in runs}) == 1
+def _held(
+    workspace: Workspace, runs: Sequence[str], known: Sequence[Any], gates_of: Callable[..., Any]
+) -> tuple[Gate, ...]:
+    """Returns the gates of runs; of those that repeat another one each has its own, and only those.
+
+    Clones are held together where they were asked about the same pictures: those with splits of their own
+    were not asked about the same val.
+    """
+    brief = workspace.project.brief
+    found = distinct_clones(workspace, runs)
+    by_run = dict(zip(runs, known, strict=True))
+    counted = [by_run[run] for run in found.runs]
+    alike = same_recipe(workspace, found.runs) and len({_ids(one) for one in counted}) == 1
+    gates = gates_of(brief, counted, alike=alike)
+    for run in found.repeats:
+        own = gates_of(brief, [by_run[run]], alike=False)
+        gates += tuple(gate.model_copy(update={"decides": False}) for gate in own)
+    return gates
 
 
-def _all_but_seed(workspace: Workspace, run: str) -> str:
-    """Returns the content of what decides a run, beside its seed."""
-    folder = workspace.runs_folder / run
-    config, card = kept_toml(folder / "config.toml"), kept_json(folder / "model-card.json")
-    found = {
-        "recipe": config.get("recipe"),
-        "dataset": config.get("dataset_id"),
-        "began": card.get("weights"),
-    }
-    return content_id(found)
+def _ids(one: Any) -> tuple[str, ...]:
+    answers = one.answers if hasattr(one, "answers") else one.predictions
+    return answers.image_ids
 
 
 def _count(workspace: Workspace, run: str, split: Split) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from darkroom import atomic
 from darkroom.errors import Damaged, NotFound
 from darkroom.operations.operating_points import depth_of, point_of
+from darkroom.operations.run_pictures import pictures_of, split_seed_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import Fact, Split
 from darkroom.workspace import Workspace
@@ -42,13 +43,12 @@ def evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
         NotFound: there is no such run, or its weights are gone.
         Invalid: the split has no pictures.
     """
-    from darkroom.datasets import render
     from darkroom.evaluation import evaluate_run
 
     run = workspace.catalogue.runs.get(name)
     refuse_lost_run(workspace, run)
     version = workspace.catalogue.datasets.get(run.dataset)
-    images = render(workspace, version).split(split)
+    images = pictures_of(workspace, run.id, version).split(split)
 
     def show(done: int, total: int) -> None:
         workspace.report(f"evaluating {name} on {split}", done=done, total=total, unit="images")
@@ -79,7 +79,10 @@ def kept(workspace: Workspace, name: str, split: Split) -> Judged | None:
         counts = workspace.catalogue.datasets.get(found.evaluation.source.dataset).counts
     except (NotFound, Damaged):
         return None
-    whole = found.evaluation.figures.count == counts.get(split, 0) and found.evaluation.draws >= DRAWS
+    there = counts.get(split, 0)
+    if split in ("train", "val") and split_seed_of(workspace, name) is not None:
+        there = len(found.predictions.image_ids)  # of another split; whole groups decide how many
+    whole = found.evaluation.figures.count == there and found.evaluation.draws >= DRAWS
     return found if whole else None
 
 

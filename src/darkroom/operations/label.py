@@ -14,6 +14,7 @@ from darkroom.operations.class_names import refuse_unknown_class
 from darkroom.operations.image_names import images_named
 from darkroom.records import (
     AnnotationEvent,
+    Asked,
     Author,
     ClassLabel,
     Fact,
@@ -313,6 +314,9 @@ def _words(value: AnnotationValue) -> str:
         return value.label
     if isinstance(value, State):
         return value.state.replace("_", " ") + (f" (rule: {value.rule})" if value.rule else "")
+    if isinstance(value, Asked):
+        proposed = f", may be {value.proposed}" if value.proposed else ""
+        return f"to be looked at again: {value.why or 'no reason given'}{proposed}"
     if isinstance(value, Undo):
         return f"undo of {value.event}"
     return value.kind

@@ -1,4 +1,4 @@
-"""Evaluate and compare runs that answer masks, and hand over the report."""
+"""Evaluate runs that answer masks, and hand over the report."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from darkroom import atomic
-from darkroom.operations.evaluation import CompareReport, EvaluateReport
-from darkroom.operations.gates import check_names, hold_quality, same_recipe
+from darkroom.operations.evaluation import EvaluateReport
+from darkroom.operations.gates import check_names, hold_quality
 from darkroom.operations.handed_over import handed_over_run, take_back
 from darkroom.operations.judged import count_looks
 from darkroom.operations.mask_judged import judged_masks
 from darkroom.operations.papers import Papers, deliver_papers
+from darkroom.operations.run_pictures import pictures_of
+from darkroom.operations.varying import distinct_clones, same_recipe
 from darkroom.records import Gate, Interval, Split, missed_gates
 from darkroom.workspace import Workspace
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from darkroom.documents import ShownMask
     from darkroom.evaluation import MaskAnswers, MaskClonesSummary, MaskEvaluation, WorstMask
 
-__all__ = ["compare_mask_runs", "evaluate_mask_runs"]
+__all__ = ["evaluate_mask_runs"]
 
 MOST_SHOWN = 24
 LONGEST_PX = 320
@@ -41,7 +43,11 @@ def evaluate_mask_runs(workspace: Workspace, runs: tuple[str, ...], split: Split
         check_names(workspace, workspace.catalogue.runs.get(name).dataset)
     found = [judged_masks(workspace, name, split) for name in runs]
     evaluations, answers = [one.evaluation for one in found], [one.answers for one in found]
-    clones = summarise_masks(evaluations, answers)
+    alike = same_recipe(workspace, runs)
+    distinct = distinct_clones(workspace, runs)
+    counted = [one for name, one in zip(runs, found, strict=True) if name in distinct.runs]
+    clones = summarise_masks([one.evaluation for one in counted], [one.answers for one in counted])
+    clones = clones.model_copy(update={"alike": alike})
     gates = hold_quality(workspace, runs)
     dataset = workspace.catalogue.runs.get(runs[0]).dataset
     bad = missed_gates(gates) and handed_over_run(workspace) in runs
@@ -54,35 +60,15 @@ def evaluate_mask_runs(workspace: Workspace, runs: tuple[str, ...], split: Split
         figure="mean IoU",
         columns=("run", "seed", "mean IoU", "95 % interval", "pixel accuracy", "boundary F1"),
         rows=tuple(_row(one) for one in evaluations),
-        spread=_spoken_spread(clones, alike=same_recipe(workspace, runs)),
+        spread=_spoken_spread(clones, alike=alike),
         gates=gates,
         looks=looks,
-        said=tuple(_spoken_classes(one) for one in evaluations),
+        said=(*distinct.notes(), *(_spoken_classes(one) for one in evaluations)),
         taken_back=take_back(workspace) if bad else (),
         missing=papers.missing,
         path=path,
         docx=papers.docx,
         pdf=papers.pdf,
-    )
-
-
-def compare_mask_runs(workspace: Workspace, first: str, second: str, split: Split) -> CompareReport:
-    """Compares two runs that answer masks, picture by picture; see `model.compare`."""
-    from darkroom.evaluation import compare_masks
-    from darkroom.operations.judged import DRAWS
-
-    answers = [judged_masks(workspace, name, split).answers for name in (first, second)]
-    found = compare_masks(*answers, draws=DRAWS)
-    low, high = found.difference.low, found.difference.high
-    return CompareReport(
-        first=first,
-        second=second,
-        figure=found.figure,
-        verdict=found.verdict,
-        difference=f"{found.difference.value:+.4f} [{low:+.4f}, {high:+.4f}]",
-        only_first_right=found.only_first_right,
-        only_second_right=found.only_second_right,
-        churn=found.churn,
     )
 
 
@@ -124,36 +110,33 @@ def _shown(
     workspace: Workspace, evaluations: list[MaskEvaluation], answers: list[MaskAnswers]
 ) -> list[ShownMask]:
     """Returns the worst pictures over all runs, each with the answer of the run that is worst on it."""
-    from darkroom.datasets import render
-
     found: dict[str, tuple[WorstMask, str, MaskAnswers]] = {}
     for one, own in zip(evaluations, answers, strict=True):
         for worst in one.worst:
             if worst.image_id not in found or worst.miou < found[worst.image_id][0].miou:
                 found[worst.image_id] = (worst, one.source.run, own)
     chosen = sorted(found.values(), key=lambda entry: (entry[0].miou, entry[0].image_id))[:MOST_SHOWN]
-    source = evaluations[0].source
-    version = workspace.catalogue.datasets.get(source.dataset)
-    images = render(workspace, version).split(source.split)
-    places = {image_id: place for place, image_id in enumerate(images.image_ids)}
-    several = len(evaluations) > 1
+    split, several = evaluations[0].source.split, len(evaluations) > 1
+    # A run may have a split of its own: then its val pictures are not those of the others.
+    images = {run: pictures_of(workspace, run).split(split) for _, run, _ in chosen}
     return [
-        _drawn(images, places[worst.image_id], own, _words(worst, run if several else ""))
+        _drawn(images[run], worst.image_id, own, _words(worst, run if several else ""))
         for worst, run, own in chosen
     ]
 
 
-def _drawn(images: RenderedSplit, place: int, own: MaskAnswers, words: str) -> ShownMask:
+def _drawn(images: RenderedSplit, image_id: str, own: MaskAnswers, words: str) -> ShownMask:
     from darkroom.documents import ShownMask
     from darkroom.images import difference, overlay
 
-    at = np.array([place])
-    photo, mask, answer = images.gather(at)[0], images.gather_masks(at)[0], own.mask(place)
+    at = np.array([images.image_ids.index(image_id)])
+    photo, mask = images.gather(at)[0], images.gather_masks(at)[0]
+    answer = own.mask(own.image_ids.index(image_id))
     step = -(-max(mask.shape) // LONGEST_PX)
     photo, mask, answer = (array[::step, ::step] for array in (photo, mask, answer))
     plain = overlay(photo, np.zeros_like(mask))
     drawn = (plain, overlay(photo, mask), overlay(photo, answer), difference(photo, mask, answer))
-    return ShownMask(images.image_ids[place], words, *(_jpeg(one) for one in drawn))
+    return ShownMask(image_id, words, *(_jpeg(one) for one in drawn))
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from darkroom.errors import Damaged, Invalid, InvalidConfig, NotFound
+from darkroom.errors import Damaged, Invalid, NotFound
+from darkroom.operations.run_pictures import pictures_of, split_seed_of
+from darkroom.operations.run_tasks import common_task, task_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import Split
 from darkroom.workspace import Workspace
@@ -22,27 +24,16 @@ def answers_masks(workspace: Workspace, run: str) -> bool:
     Raises:
         NotFound: there is no such run, or its dataset is gone.
     """
-    dataset = workspace.catalogue.runs.get(run).dataset
-    return workspace.catalogue.datasets.get(dataset).task == "segmentation"
+    return task_of(workspace, run) == "segmentation"
 
 
 def refuse_mixed_tasks(workspace: Workspace, runs: Sequence[str]) -> bool:
     """Returns whether some runs answer masks, which then all must.
 
     Raises:
-        InvalidConfig: some do, some do not.
+        InvalidConfig: they are of different tasks.
     """
-    found = {run: answers_masks(workspace, run) for run in runs}
-    if len(set(found.values())) > 1:
-        raise InvalidConfig(
-            "evaluate.mixed-tasks",
-            "Runs of different tasks have no figure in common: {masks} answer masks, {others} classes of "
-            "whole pictures.",
-            do="Name runs of one task.",
-            masks=", ".join(run for run, masks in found.items() if masks),
-            others=", ".join(run for run, masks in found.items() if not masks),
-        )
-    return any(found.values())
+    return common_task(workspace, runs) == "segmentation"
 
 
 def evaluated_masks(workspace: Workspace, name: str, split: Split) -> MaskEvaluation:
@@ -52,7 +43,6 @@ def evaluated_masks(workspace: Workspace, name: str, split: Split) -> MaskEvalua
         NotFound: there is no such run, or its weights are gone.
         Invalid: the split has no pictures.
     """
-    from darkroom.datasets import render
     from darkroom.evaluation import evaluate_masks
     from darkroom.operations.judged import DRAWS
 
@@ -65,7 +55,7 @@ def evaluated_masks(workspace: Workspace, name: str, split: Split) -> MaskEvalua
 
     return evaluate_masks(
         workspace.runs_folder / run.id,
-        render(workspace, version).split(split),
+        pictures_of(workspace, run.id, version).split(split),
         split=split,
         classes=version.classes,
         draws=DRAWS,
@@ -89,7 +79,10 @@ def kept_masks(workspace: Workspace, name: str, split: Split) -> MaskJudged | No
         return None
     if not isinstance(evaluation, MaskEvaluation) or evaluation.draws < DRAWS:
         return None
-    whole = evaluation.figures.count == counts.get(split, 0)
+    there = counts.get(split, 0)
+    if split in ("train", "val") and split_seed_of(workspace, name) is not None:
+        there = len(answers.image_ids)  # of another split; whole groups decide how many
+    whole = evaluation.figures.count == there
     return MaskJudged(evaluation, answers) if whole else None
 
 

@@ -1,4 +1,4 @@
-"""Operations on models: training, clones, choosing."""
+"""Operations on models: training, clones, the list of runs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,39 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from darkroom.errors import InvalidConfig, NotFound
+from darkroom.errors import NotFound
 from darkroom.operation import DatasetRef, Produced, RunRef, operation
 from darkroom.operations.forgotten import spoken_marks
 from darkroom.operations.gates import check_names, hold_quality, quality_content
 from darkroom.operations.judged import kept
+from darkroom.operations.label_set_judged import kept_label_sets
 from darkroom.operations.mask_judged import kept_masks
 from darkroom.operations.run_costs import remarks, shown_costs, spoken_plan, took
 from darkroom.operations.run_making import run_for
+from darkroom.operations.run_tasks import deciding_figure
 from darkroom.operations.run_weights import LIBRARIES
+from darkroom.operations.spreads import spread_row, val_spreads
 from darkroom.operations.starting import starting_inputs
-from darkroom.records import Gate, Interval, Result, Run, Table, gate_notes, shown_gates
+from darkroom.operations.varying import refuse_idle, spoken_kept
+from darkroom.records import (
+    FrozenMap,
+    Gate,
+    Interval,
+    Result,
+    Run,
+    Spread,
+    Table,
+    gate_notes,
+    shown_gates,
+)
 from darkroom.training import Augment, Recipe
+from darkroom.training.chance import Source
 from darkroom.workspace import Workspace
 
-__all__ = ["clone", "list_runs", "preview", "select", "train"]
+__all__ = ["clone", "list_runs", "preview", "train"]
 
 StartEpoch = Annotated[int, Field(ge=0, le=10_000)]
+Processes = Annotated[int, Field(ge=0, le=64)]
 
 
 class TrainReport(Result):
@@ -35,7 +51,9 @@ class TrainReport(Result):
     """Whether a finished run with the same dataset, recipe, seed and libraries was there already."""
     best_epoch: int
     val_accuracy: float | None
-    """For segmentation: share of right pixels."""
+    """For segmentation: share of right pixels; for several labels, of pictures with all labels right."""
+    val_mean_ap: float | None = None
+    """For several labels: mean average precision."""
     val_miou: float | None = None
     """For segmentation: mean IoU."""
     interval: Interval | None = None
@@ -56,6 +74,8 @@ class TrainReport(Result):
         again = " (was there already; --again trains anew)" if self.reused else ""
         if self.val_miou is not None:
             accuracy = f"{self.val_accuracy:.4f} of pixels, mean IoU {self.val_miou:.4f}"
+        if self.val_mean_ap is not None:
+            accuracy = f"{accuracy} (all labels right), mean AP {self.val_mean_ap:.4f}"
         yield f"{self.run}: best epoch {self.best_epoch}, validation accuracy {accuracy}{again}"
         yield from shown_costs(self.took)
         yield from shown_gates(self.gates)
@@ -68,16 +88,20 @@ class TrainReport(Result):
 
 
 class CloneReport(Result):
-    """Several trainings that differ by their seed alone."""
+    """Several trainings that differ by chance alone."""
 
     runs: tuple[RunRef, ...]
     """The runs, in the order of their seeds."""
     rows: tuple[tuple[str, ...], ...]
-    """Run, seed, best epoch, validation accuracy; for segmentation mean IoU."""
+    """Run, seed, best epoch, validation accuracy; for several labels mean AP, for segmentation mean IoU."""
     figure: str = "accuracy"
     """What of the validation pictures the rows and the spread show: "accuracy" or "mean IoU"."""
     spread: str
     """Mean and standard deviation over the clones, in words."""
+    figures: FrozenMap[str, Spread] = {}
+    """Each figure of the validation pictures over the clones: mean, sd, min, max, interval of the mean."""
+    varied: str = ""
+    """What chance decided anew in each clone, and what was the same for all, in words."""
     gates: tuple[Gate, ...] = ()
     """The limits on quality, held against the val pictures: each clone's, and those of their mean."""
     took: tuple[tuple[str, ...], ...] = ()
@@ -92,7 +116,11 @@ class CloneReport(Result):
     def display(self) -> Iterator[str | Table]:
         """Yields one row per clone and their spread."""
         yield Table(("run", "seed", "best epoch", f"val {self.figure}"), self.rows)
+        if len(self.runs) > 1 and self.figures:
+            columns = ("validation", "mean", "sd", "min", "max", "95 % interval of the mean")
+            yield Table(columns, tuple(spread_row(name, one) for name, one in self.figures.items()))
         yield self.spread
+        yield self.varied
         yield from shown_costs(self.took)
         yield from self.decided
         yield from shown_gates(self.gates)
@@ -102,20 +130,6 @@ class CloneReport(Result):
         """Yields the limits that do not pass, and what should be known about the recipe."""
         yield from gate_notes(self.gates)
         yield from self.remarks
-
-
-class SelectReport(Result):
-    """The run that was chosen."""
-
-    run: RunRef
-    by: str
-    rows: tuple[tuple[str, ...], ...]
-    """Run and figure, best first."""
-
-    def display(self) -> Iterator[str | Table]:
-        """Yields the choice."""
-        yield Table(("run", self.by), self.rows)
-        yield f"Chosen: {self.run}, by {self.by}. The test pictures had no say."
 
 
 class RunsReport(Result):
@@ -137,7 +151,15 @@ def _read_by_training(workspace: Workspace, *, recipe: Recipe, **values: Any) ->
     return {**quality_content(workspace, recipe=recipe, **values), **start}
 
 
-@operation("model.train", version=1, slow=True, stage=6, inputs=_read_by_training, libraries=LIBRARIES)
+@operation(
+    "model.train",
+    version=1,
+    slow=True,
+    stage=6,
+    inputs=_read_by_training,
+    libraries=LIBRARIES,
+    indifferent=("processes",),
+)
 def train(
     workspace: Workspace,
     *,
@@ -147,6 +169,7 @@ def train(
     again: bool = False,
     start_from: RunRef | None = None,
     start_epoch: StartEpoch = 0,
+    processes: Processes = 1,
 ) -> TrainReport:
     """Train a network once.
 
@@ -160,13 +183,14 @@ def train(
         again: train anew although such a run is there.
         start_from: the run whose weights it begins with, its last layer too where the classes are equal.
         start_epoch: the snapshot of that run; 0 for its best epoch.
+        processes: train in so many processes that share every batch, each with a GPU of its own; 0 takes
+            one per GPU. The result is that of one but for how sums are rounded.
     """
     from darkroom.operations.deliverables import deliver_training
 
     check_names(workspace, dataset)
-    run, reused = run_for(
-        workspace, dataset, recipe, seed, again=again, start_from=start_from, start_epoch=start_epoch
-    )
+    start = {"start_from": start_from, "start_epoch": start_epoch}
+    run, reused = run_for(workspace, dataset, recipe, seed, again=again, processes=processes, **start)
     gates = hold_quality(workspace, (run.id,))
     path = deliver_training(workspace, [run], gates)
     return TrainReport(
@@ -174,12 +198,13 @@ def train(
         reused=reused,
         best_epoch=int(run.metrics["best_epoch"]),
         val_accuracy=run.metrics.get("val.accuracy"),
+        val_mean_ap=run.metrics.get("val.mean_ap"),
         val_miou=run.metrics.get("val.miou"),
         interval=_interval(workspace, run),
         val_loss=run.metrics.get("val.loss"),
         gates=gates,
         took=took([run]),
-        remarks=remarks(recipe),
+        remarks=remarks(recipe, [run]),
         path=path,
     )
 
@@ -191,7 +216,8 @@ def train(
     stage=6,
     inputs=_read_by_training,
     libraries=LIBRARIES,
-    indifferent=("side_by_side",),
+    indifferent=("side_by_side", "processes"),
+    later=("vary",),
 )
 def clone(
     workspace: Workspace,
@@ -203,8 +229,10 @@ def clone(
     start_from: RunRef | None = None,
     start_epoch: StartEpoch = 0,
     side_by_side: Literal["auto", "yes", "no"] = "auto",
+    processes: Processes = 1,
+    vary: tuple[Source, ...] | None = None,
 ) -> CloneReport:
-    """Train several clones that differ by their seed alone, to see how much chance decides.
+    """Train several clones that differ by chance alone, to see how much it decides.
 
     Args:
         dataset: the dataset version to train on.
@@ -216,67 +244,37 @@ def clone(
         side_by_side: train several at a time, each in a process of its own. auto: where a few timed batches
             say that all together take less than 1 / 1.2 of the time; never on a GPU. The last bits of the
             weights depend on the number of threads.
+        processes: train each clone in so many processes, as model.train does, one clone after the other.
+        vary: what chance decides anew in each clone, of initialisation, order, augmentation, dropout and
+            split; the rest is the same for all to the bit, as the first seed has it. split shares train and
+            val out anew and leaves test alone. Left out: all but the split.
     """
     from darkroom.operations.clones import Series, train_clones
     from darkroom.operations.deliverables import deliver_training
-    from darkroom.statistics import spread
 
     check_names(workspace, dataset)
     seeds = tuple(seed + number for number in range(times))
-    runs, plan = train_clones(
-        workspace, Series(dataset, recipe, seeds, start_from, start_epoch), side_by_side
-    )
+    idle = refuse_idle(recipe, vary, times) if vary is not None else ()
+    series = Series(dataset, recipe, seeds, start_from, start_epoch, vary, processes)
+    runs, plan = train_clones(workspace, series, side_by_side)
     gates = hold_quality(workspace, [run.id for run in runs])
-    of_masks = any("val.miou" in run.metrics for run in runs)
-    by, figure = ("val.miou", "mean IoU") if of_masks else ("val.accuracy", "accuracy")
-    values = [run.metrics[by] for run in runs if by in run.metrics]
+    by, figure = deciding_figure({name: value for run in runs for name, value in run.metrics.items()})
+    figures = val_spreads(runs)
     return CloneReport(
         runs=tuple(run.id for run in runs),
         rows=tuple(
-            (
-                run.id,
-                str(run.seed),
-                f"{run.metrics['best_epoch']:.0f}",
-                _figure(workspace, run, by),
-            )
+            (run.id, str(run.seed), f"{run.metrics['best_epoch']:.0f}", _figure(workspace, run, by))
             for run in runs
         ),
         figure=figure,
-        spread=_spoken_spread(spread(values), figure) if values else "No validation pictures.",
+        spread=_spoken_spread(figures[by], figure) if by in figures else "No validation pictures.",
+        figures=figures,
+        varied=spoken_kept(vary) if times > 1 else "",
         gates=gates,
         took=took(runs),
         decided=spoken_plan(plan),
-        remarks=remarks(recipe),
+        remarks=(*remarks(recipe, runs), *idle),
         path=deliver_training(workspace, runs, gates),
-    )
-
-
-@operation("model.select", stage=6)
-def select(
-    workspace: Workspace,
-    *,
-    runs: tuple[RunRef, ...],
-    by: Literal["val.accuracy", "val.loss", "val.miou"] = "val.accuracy",
-) -> SelectReport:
-    """Choose one run by a validation figure; never by a test figure.
-
-    Args:
-        runs: the runs to choose from.
-        by: the figure; of equal accuracies the smaller loss wins, then the earlier run. val.miou is for
-            segmentation.
-    """
-    if not runs:
-        raise InvalidConfig("select.no-runs", "model.select needs at least one run. Received: none.")
-    found = [workspace.catalogue.runs.get(name) for name in runs]
-
-    def rank(run) -> tuple[float, float]:
-        better = run.metrics.get("val.accuracy" if by == "val.loss" else by, 0.0)
-        loss = run.metrics.get("val.loss", float("inf"))
-        return (loss, -better) if by == "val.loss" else (-better, loss)
-
-    ranked = sorted(found, key=rank)
-    return SelectReport(
-        run=ranked[0].id, by=by, rows=tuple((run.id, _figure(workspace, run, by)) for run in ranked)
     )
 
 
@@ -332,9 +330,10 @@ def preview(
 
 
 def _listed(workspace: Workspace, run: Run) -> str:
-    """Returns the validation figure that decides: accuracy, for masks the mean IoU."""
-    of_masks = "val.miou" in run.metrics
-    return f"mean IoU {_figure(workspace, run, 'val.miou')}" if of_masks else _figure(workspace, run)
+    """Returns the val figure that decides: accuracy, mean AP of several labels, mean IoU of masks."""
+    by, figure = deciding_figure(run.metrics)
+    found = _figure(workspace, run, by)
+    return found if figure == "accuracy" else f"{figure} {found}"
 
 
 def _figure(workspace: Workspace, run: Run, by: str = "val.accuracy") -> str:
@@ -343,6 +342,8 @@ def _figure(workspace: Workspace, run: Run, by: str = "val.accuracy") -> str:
     interval = _interval(workspace, run) if by == "val.accuracy" else None
     if by == "val.miou" and (found := kept_masks(workspace, run.id, "val")) is not None:
         interval = found.evaluation.figures.miou
+    if by == "val.mean_ap" and (sets := kept_label_sets(workspace, run.id, "val")) is not None:
+        interval = sets.evaluation.figures.mean_ap
     return "—" if value is None else str(interval or f"{value:.4f}")
 
 
@@ -355,7 +356,7 @@ def _interval(workspace: Workspace, run: Run) -> Interval | None:
 
     if "val.miou" in run.metrics:
         return None  # pixels of one picture go together: a share of them says nothing of an interval
-    found = kept(workspace, run.id, "val")
+    found = None if "val.mean_ap" in run.metrics else kept(workspace, run.id, "val")
     if found is not None:
         return found.evaluation.figures.accuracy
     value, count = run.metrics.get("val.accuracy"), _val_count(workspace, run.dataset)

@@ -1,4 +1,4 @@
-"""The operating point of a run: kept in its model card, read by all that answer with the run."""
+"""What is chosen for a run after its training, its operating point above all: kept in its model card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from darkroom.evaluation.depth import Depth
 
-__all__ = ["depth_of", "keep_point", "point_content", "point_of"]
+__all__ = ["depth_of", "keep_in_card", "keep_point", "point_content", "point_of"]
 
 CARD = "model-card.json"
 
@@ -36,14 +36,19 @@ def point_of(workspace: Workspace, run: str) -> OperatingPoint:
 
 
 def keep_point(workspace: Workspace, run: str, point: OperatingPoint) -> None:
-    """Writes an operating point into a run's card.
+    """Writes an operating point into a run's card; see `keep_in_card`."""
+    keep_in_card(workspace, run, operating_point=point)
+
+
+def keep_in_card(workspace: Workspace, run: str, **facts: object) -> None:
+    """Writes facts into a run's card.
 
     Raises:
         Damaged: the run's card is not what was written.
         StorageFailed: the disk is full or refuses.
     """
     path = workspace.runs_folder / run / CARD
-    card = _card(path).model_copy(update={"operating_point": point})
+    card = _card(path).model_copy(update=facts)
     atomic.write_text(path, card.model_dump_json(indent=2) + "\n")
 
 

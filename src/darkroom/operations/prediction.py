@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from darkroom.domain.answer import DomainAnswer
 from darkroom.errors import NotFound
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["predict"]
+
+NEAREST = 3
+"""Labels that are not given and shown all the same: those that lie nearest to their threshold."""
 
 FEW = 5
 """Of so many pictures each one's fixes and nearest training pictures are shown; of more, the sums."""
@@ -35,6 +38,20 @@ class PredictedImage(Fact):
     sure: bool = True
     """False where the model's operating point calls the answer "not sure"."""
     probabilities: dict[str, float]
+    domain: DomainAnswer | None = None
+    """Whether it looks like the training pictures; None where no sketch of them was made."""
+
+
+class PredictedLabels(Fact):
+    """The labels of one picture: any number of them, also none."""
+
+    image: str
+    labels: tuple[str, ...]
+    """Those whose probability reaches their threshold, in the order of the model's output."""
+    probabilities: dict[str, float]
+    """Per label, each by itself: they do not sum to 1."""
+    thresholds: dict[str, float]
+    """Per label, the probability from which on it is given."""
     domain: DomainAnswer | None = None
     """Whether it looks like the training pictures; None where no sketch of them was made."""
 
@@ -103,6 +120,8 @@ class PredictReport(Result):
     runtime: str
     images: tuple[PredictedImage, ...] = ()
     """Of a model that answers for whole pictures."""
+    label_sets: tuple[PredictedLabels, ...] = ()
+    """Of a model that answers any number of labels."""
     masks: tuple[PredictedMask, ...] = ()
     """Of a model that answers masks."""
     refused: tuple[RefusedFile, ...] = ()
@@ -118,13 +137,16 @@ class PredictReport(Result):
             said = found.label if found.sure else f"not sure (most likely {found.label})"
             yield f"{found.image}: {said}   {others}"
             yield from _shown_domain(found.domain, details=len(self.images) <= FEW)
+        for found in self.label_sets:
+            yield from _shown_labels(found)
+            yield from _shown_domain(found.domain, details=len(self.label_sets) <= FEW)
         for found in self.masks:
             yield from _shown_mask(found)
             yield from _shown_domain(found.domain, details=len(self.masks) <= FEW)
         for file in self.refused:
             yield f"{file.image}: not answered. {file.why}"
         yield f"Answered by {self.model} ({self.runtime})"
-        yield from _counted([one.domain for one in (*self.images, *self.masks)])
+        yield from _counted([one.domain for one in (*self.images, *self.label_sets, *self.masks)])
         if self.page:
             yield f"Page: {self.page}"
 
@@ -138,6 +160,17 @@ def _shown_domain(domain: DomainAnswer | None, *, details: bool) -> Iterator[str
         return
     yield from (f"    could be done: {fix}" for fix in domain.fixes)
     yield f"    nearest training pictures: {', '.join(near.image_id[:12] for near in domain.nearest)}"
+
+
+def _shown_labels(found: PredictedLabels) -> Iterator[str]:
+    """Yields the labels that a picture was given with their probabilities, and those that came closest."""
+    from darkroom.tasks.label_sets import spoken_set
+
+    said = spoken_set([f"{label} {found.probabilities[label]:.4f}" for label in found.labels])
+    others = [label for label in found.probabilities if label not in found.labels]
+    others.sort(key=lambda label: found.probabilities[label] - found.thresholds[label], reverse=True)
+    near = "  ".join(f"{label} {found.probabilities[label]:.4f}" for label in others[:NEAREST])
+    yield f"{found.image}: {said}{f'   not given: {near}' if near else ''}"
 
 
 def _shown_mask(found: PredictedMask) -> Iterator[str]:
@@ -166,7 +199,7 @@ def _counted(domains: Sequence[DomainAnswer | None]) -> Iterator[str]:
         yield from (f"    could be done for {count}: {fix}" for fix, count in fixes.most_common(3))
 
 
-@operation("predict", stage=8, positional=("images",))
+@operation("predict", stage=8, positional=("images",), later=("epoch",))
 def predict(
     workspace: Workspace,
     *,
@@ -176,12 +209,13 @@ def predict(
     bundle: BundleRef | None = None,
     page: bool = False,
     inline: bool = False,
+    epoch: Annotated[int, Field(ge=0, le=10_000)] | None = None,
 ) -> PredictReport:
     """Ask a model about pictures; all files of a bundle give the same answer as the run.
 
     Each answer says whether the picture looks like the training pictures, and how it differs if not.
-    A model for masks writes two files for each picture: the mask at the photo's size, and the photo with
-    the mask.
+    A model for several labels gives those whose probability reaches their threshold. A model for masks
+    writes two files for each picture: the mask at the photo's size, and the photo with the mask.
 
     Args:
         images: the pictures, or folders of them.
@@ -191,6 +225,8 @@ def predict(
         page: write a page with the pictures, the answers, and the nearest training pictures.
         inline: give masks inside the answer as well, PNG in base64, for callers that cannot read the
             project's folder.
+        epoch: ask the weights that the run had after this epoch; 0 for the newest that are saved. It works
+            while another process trains the run.
     """
     from darkroom.operations.asking import ask
 
@@ -198,7 +234,7 @@ def predict(
         raise NotFound(
             "predict.no-images", "No picture was named.", do="Say which: darkroom predict photo.jpg"
         )
-    report = ask(workspace, images, using=using, run=run, bundle=bundle, inline=inline)
+    report = ask(workspace, images, using=using, run=run, bundle=bundle, inline=inline, epoch=epoch)
     if not page:
         return report
     from darkroom.operations.domain_pages import deliver_checked

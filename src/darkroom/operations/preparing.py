@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from darkroom.datasets import find_rendering
+from darkroom.datasets import find_rendering, labels_of
 from darkroom.features import project_store
 from darkroom.operations.run_making import Wanted, card_facts, own_recipe
 from darkroom.records import DatasetVersion, Split
@@ -138,6 +138,10 @@ class _TakenSplit:
                 mask_tensor(workspace.blobs.get(member.label), one.transform, len(version.classes))
                 for member, one in zip(members, prepared, strict=True)
             ]
+        elif version.task == "multi-label":
+            sets = [set(labels_of(members[row], version.task)) for row in self._rows]
+            found = [[label in one for label in version.classes] for one in sets]
+            self.labels = np.array(found, np.int64).reshape(rows, len(version.classes))
         else:
             places = {label: place for place, label in enumerate(version.classes)}
             self.labels = np.array([places[members[row].label] for row in self._rows], np.int64)

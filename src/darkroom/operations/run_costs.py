@@ -53,15 +53,28 @@ def spoken_plan(plan: Plan) -> tuple[str, ...]:
     return tuple(said)
 
 
-def remarks(recipe: Recipe) -> tuple[str, ...]:
-    """Returns what about a recipe gives poor results although nothing is wrong with it."""
-    usual = Recipe.model_fields["learning_rate"].default
+def remarks(recipe: Recipe, runs: Sequence[Run] = ()) -> tuple[str, ...]:
+    """Returns what to know about a recipe that is right, and what was settled in its runs."""
+    usual, said = Recipe.model_fields["learning_rate"].default, []
     if recipe.optimiser.name == "adadelta" and recipe.learning_rate == usual:
-        return (
+        said.append(
             f"adadelta at learning_rate = {usual:g} hardly moves; its usual learning rate is 1. "
-            "Set learning_rate = 1.0 in the recipe.",
+            "Set learning_rate = 1.0 in the recipe."
         )
-    return ()
+    return (*said, *(words for run in runs for words in _settled(recipe, run)))
+
+
+def _settled(recipe: Recipe, run: Run) -> Iterator[str]:
+    """Yields what was settled while a run was trained: its learning rate, a smaller batch."""
+    rate, size = run.metrics.get("found.learning_rate"), run.metrics.get("taken.batch_size")
+    if rate is not None:
+        yield f"{run.id}: learning rate {rate:g}, found by the range test."
+    if size is not None:
+        whole = recipe.batch_size * recipe.accumulate_batches
+        yield (
+            f"{run.id}: memory did not hold a batch of {recipe.batch_size} pictures; {size:.0f} at a time, "
+            f"{-(-whole // int(size))} times to a step. Batch normalisation saw the smaller batches."
+        )
 
 
 def _pair(run: Run, name: str, say) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from darkroom import atomic
 from darkroom.errors import Cancelled, InvalidConfig, Locked
@@ -16,16 +16,30 @@ from darkroom.networks.table import CODE_FILE, library_of
 from darkroom.operation import library_versions
 from darkroom.operations.run_weights import LIBRARIES, is_whole
 from darkroom.operations.starting import check_network, check_start, earlier_run, start_of
+from darkroom.operations.stopped import tell_of_stopped, weights_of_now
 from darkroom.records import DatasetVersion, Run, content_id, now
 from darkroom.training import CardFacts, Recipe, TrainOutcome
 from darkroom.training.combinations import check_combinations
 from darkroom.training.plan import Plan
 from darkroom.workspace import Workspace
 
-__all__ = ["Wanted", "card_facts", "enrol", "existing_run", "own_recipe", "run_for", "wanted_run"]
+if TYPE_CHECKING:
+    from darkroom.training.distributed import Team
 
+__all__ = [
+    "Wanted",
+    "card_facts",
+    "enrol",
+    "existing_run",
+    "own_recipe",
+    "run_for",
+    "train_here",
+    "wanted_run",
+]
 
-TRAINED = ("classification", "segmentation")
+OnProgress = Callable[[int, int, Mapping[str, float]], None]
+
+TRAINED = ("classification", "multi-label", "segmentation")
 """Tasks that can be trained."""
 
 
@@ -68,6 +82,7 @@ def run_for(
     start_from: str | None = None,
     start_epoch: int = 0,
     plan: Plan = Plan(),
+    processes: int = 1,
 ) -> tuple[Run, bool]:
     """Returns the finished run of a request, and whether it was there already.
 
@@ -80,21 +95,27 @@ def run_for(
         start_from: the run whose weights it begins with.
         start_epoch: the snapshot of that run; 0 for its best epoch.
         plan: what it has in common with the other clones of a series.
+        processes: how many train it together; 0 for one per GPU.
 
     Raises:
         NotFound: there is no such dataset.
-        DarkroomError: as `wanted_run` and `check_start`.
+        DarkroomError: as `wanted_run`, `check_start` and `useful_processes`.
         Cancelled: a person stopped the training; it can be gone on with.
     """
+    from darkroom.operations.processes import useful_processes
+
     wanted = wanted_run(workspace, dataset, recipe, seed, start_from=start_from, start_epoch=start_epoch)
     run = None if again else existing_run(workspace, wanted)
     if run is not None and run.state == "finished":
         return run, True
     check_start(wanted.start, recipe, wanted.version)
+    count = useful_processes(wanted, processes)
     if run is None:
+        if not again:
+            tell_of_stopped(workspace, wanted, own_recipe(workspace, wanted.recipe))
         run = enrol(workspace, wanted)
     with _held(workspace, run):
-        return _trained(workspace, wanted, run, plan), False
+        return _trained(workspace, wanted, run, plan, count), False
 
 
 def wanted_run(
@@ -114,6 +135,8 @@ def wanted_run(
         Unsupported: the network is too large for this machine.
     """
     version = workspace.catalogue.datasets.get(dataset)
+    # A seed that says what the run's own says is left out: the same training is the same run.
+    recipe = recipe.model_copy(update={"chance": recipe.chance.settled(seed)})
     _refuse_other_tasks(version)
     check_combinations(recipe, version.classes, goes_on=start_from is not None, task=version.task)
     check_network(recipe.network, version.contract)
@@ -122,8 +145,10 @@ def wanted_run(
         key = _key(version, recipe, seed, start)
     else:
         start = earlier_run(workspace, start_from, start_epoch, recipe, version)
-        earlier = workspace.catalogue.runs.get(start_from).key
-        began = {"from": earlier, "epoch": start_epoch}
+        earlier = workspace.catalogue.runs.get(start_from)
+        began = {"from": earlier.key, "epoch": start_epoch}
+        if weights := weights_of_now(workspace, earlier):
+            began["weights"] = weights
         key = content_id({"key": _key(version, recipe, seed, start), **began})
     return Wanted(version, recipe, seed, start, key, start_from, start_epoch)
 
@@ -185,31 +210,22 @@ def _begin(workspace: Workspace, run: Run) -> None:
     runs.update(run.id, state="running")
 
 
-def _trained(workspace: Workspace, wanted: Wanted, run: Run, plan: Plan) -> Run:
+def _trained(workspace: Workspace, wanted: Wanted, run: Run, plan: Plan, processes: int) -> Run:
     from darkroom.datasets import render
-    from darkroom.features import project_store
-    from darkroom.training.loop import train
-
-    runs = workspace.catalogue.runs
-    rendering = render(workspace, wanted.version)
+    from darkroom.operations.processes import train_in_processes
 
     def show(done: int, total: int, figures: Mapping[str, float]) -> None:
         workspace.report(f"training {run.id}", done=done, total=total, unit="batches", **figures)
 
+    runs = workspace.catalogue.runs
+    render(workspace, wanted.version)  # before the run begins, which cannot fail for want of pictures then
     _begin(workspace, run)
     try:
-        outcome = train(
-            workspace.runs_folder / run.id,
-            rendering=rendering,
-            recipe=own_recipe(workspace, wanted.recipe),
-            start=_with_code_in(workspace.runs_folder / run.id, wanted.start),
-            seed=run.seed,
-            facts=card_facts(workspace, wanted.version, run.id),
-            on_progress=show,
-            should_stop=workspace.stop_requested.is_set,
-            features=project_store(workspace, run.network),
-            plan=plan,
-        )
+        if processes > 1:
+            outcome = train_in_processes(workspace, wanted, run.id, plan, processes, show)
+        else:
+            stopped = workspace.stop_requested.is_set
+            outcome = train_here(workspace, wanted, run.id, plan, on_progress=show, should_stop=stopped)
     except (Cancelled, KeyboardInterrupt):
         runs.update(run.id, state="cancelled")
         raise
@@ -217,6 +233,49 @@ def _trained(workspace: Workspace, wanted: Wanted, run: Run, plan: Plan) -> Run:
         runs.update(run.id, state="failed")
         raise
     return runs.update(run.id, state="finished", finished_at=now(), metrics=_metrics(outcome))
+
+
+def train_here(
+    workspace: Workspace,
+    wanted: Wanted,
+    run: str,
+    plan: Plan,
+    *,
+    folder: Path | None = None,
+    on_progress: OnProgress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    team: Team | None = None,
+) -> TrainOutcome:
+    """Trains a run in this process, whatever the catalogue says of it.
+
+    Args:
+        workspace: the project.
+        wanted: what was asked for.
+        run: its id.
+        plan: what it has in common with the other clones of a series.
+        folder: where it is written; the run's own when not given.
+        on_progress: told about batches.
+        should_stop: asked after each batch.
+        team: the processes that train it together.
+    """
+    from darkroom.datasets import render
+    from darkroom.features import project_store
+    from darkroom.training.loop import train
+
+    folder = folder or workspace.runs_folder / run
+    return train(
+        folder,
+        rendering=render(workspace, wanted.version),
+        recipe=own_recipe(workspace, wanted.recipe),
+        start=_with_code_in(folder, wanted.start),
+        seed=wanted.seed,
+        facts=card_facts(workspace, wanted.version, run),
+        on_progress=on_progress,
+        should_stop=should_stop,
+        features=project_store(workspace, wanted.recipe.network),
+        plan=plan,
+        **({} if team is None else {"team": team}),
+    )
 
 
 def _key(version: DatasetVersion, recipe: Recipe, seed: int, start: NetworkStart) -> str:
@@ -287,6 +346,9 @@ def _metrics(outcome: TrainOutcome) -> dict[str, float]:
         "val.loss": outcome.best.val_loss,
         "val.accuracy": outcome.best.val_accuracy,
         "val.miou": outcome.best.val_miou,
+        "val.mean_ap": outcome.best.val_mean_ap,
+        "found.learning_rate": outcome.rate.rate if outcome.rate else None,
+        "taken.batch_size": outcome.batch.batch_size if outcome.batch else None,
         **outcome.measured.model_dump(),
         **{f"foreseen.{name}": value for name, value in foreseen.items()},
     }

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from darkroom.engines import Failure
 from darkroom.errors import InvalidConfig, Locked
 from darkroom.operation import library_versions
+from darkroom.operations.run_tasks import DECIDING
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.together import run_together
 from darkroom.operations.trials import FIELDS, work_apart, work_trials
@@ -198,9 +199,7 @@ def _with_networks(
     limits = workspace.project.brief.limits
     frame = Frame(version.task, len(version.classes), sides, limits, request.most_flops)
     head = HEAD in by_name and "last" in by_name[HEAD].choices
-    at_hand = (
-        _weights(workspace, request.recipe, len(names) > 1) if request.recipe.weights or head else None
-    )
+    at_hand = _weights(workspace, request.recipe, names) if request.recipe.weights or head else None
     left = filter_networks(names, frame, at_hand)
     if not left.weights:
         raise InvalidConfig(
@@ -219,29 +218,38 @@ def _with_networks(
     return fitting, (left.weights if at_hand is not None else {}), left.filtered
 
 
-def _weights(workspace: Workspace, recipe: Recipe, several: bool) -> dict[str, str]:
-    """Returns pretrained weights at hand by network; the recipe's own come first."""
+def _weights(workspace: Workspace, recipe: Recipe, names: tuple[str, ...]) -> dict[str, str]:
+    """Returns pretrained weights at hand by network; the recipe's own come first.
+
+    Weights are those of the layers that look at the picture: one file fits every network with an encoder.
+    """
+    from darkroom.networks.table import layers_of
     from darkroom.networks.weights import list_weights, weights_places
 
-    found: dict[str, str] = {}
-    if recipe.weights:
-        found[recipe.network] = recipe.weights
-    if several or not recipe.weights:
+    found = {recipe.network: recipe.weights} if recipe.weights else dict[str, str]()
+    if len(names) > 1 or not recipe.weights:
+        by_layers: dict[str, str] = {}
         for facts in list_weights(weights_places(workspace.settings, workspace.root)):
-            found.setdefault(facts.network, facts.name)
+            by_layers.setdefault(layers_of(facts.network), facts.name)
+        for name in names:
+            if layers_of(name) in by_layers:
+                found.setdefault(name, by_layers[layers_of(name)])
     return found
 
 
 def _metric(version: DatasetVersion, by: str) -> str:
     metric = by
     if by == "auto":
-        metric = "val.miou" if version.task == "segmentation" else "val.accuracy"
+        metric = DECIDING[version.task][0]
     assert metric in FIELDS
-    if metric == "val.miou" and version.task != "segmentation":
+    owner = next((task for task, (name, _) in DECIDING.items() if name == metric), version.task)
+    if owner not in ("classification", version.task):
         raise InvalidConfig(
             "tune.metric-of-masks",
-            "val.miou is a figure of masks, and {dataset} is for {task}.",
+            "{metric} is a figure of {owner}, and {dataset} is for {task}.",
             do="Leave by out, or take val.accuracy or val.loss.",
+            metric=metric,
+            owner=owner,
             dataset=version.ref,
             task=version.task,
         )

@@ -71,6 +71,7 @@ def earlier_run(
     """
     from darkroom.networks.earlier import EarlierRun
     from darkroom.operations.run_weights import refuse_lost_run
+    from darkroom.operations.stopped import weights_of_now
 
     if recipe.weights:
         raise InvalidConfig(
@@ -81,7 +82,8 @@ def earlier_run(
             run=run,
         )
     found = workspace.catalogue.runs.get(run)
-    refuse_lost_run(workspace, found)
+    if not weights_of_now(workspace, found):  # the best epoch of a stopped run may be begun with
+        refuse_lost_run(workspace, found)
     name = f"epoch-{epoch:03d}" if epoch else "best"
     checkpoint = workspace.runs_folder / run / "checkpoints" / f"{name}.safetensors"
     if not checkpoint.is_file():

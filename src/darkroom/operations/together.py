@@ -67,6 +67,8 @@ def run_together(
     calls: Mapping[str, Mapping[str, Any]],
     processes: int,
     show: Callable[[Scoreboard], None],
+    *,
+    keep_going: bool = True,
 ) -> list[Any]:
     """Calls a function in processes of the engine, and waits for all of them, whatever happens to one.
 
@@ -76,6 +78,7 @@ def run_together(
         calls: the keywords of each call, by what a person calls it.
         processes: calls at a time.
         show: told a few times a second how far they are.
+        keep_going: whether the others go on when one fails; else they are ended, and its error is raised.
 
     Returns:
         The results in the order of the calls; a `Failure` in the place of one that failed.
@@ -94,7 +97,7 @@ def run_together(
             )
             for row, (name, values) in enumerate(calls.items())
         ]
-        return _watched(workspace, tasks, processes, board, show)
+        return _watched(workspace, tasks, processes, board, show, keep_going=keep_going)
 
 
 def _watched(
@@ -103,9 +106,11 @@ def _watched(
     processes: int,
     board: Scoreboard,
     show: Callable[[Scoreboard], None],
+    *,
+    keep_going: bool,
 ) -> list[Any]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="darkroom-together")
-    running = pool.submit(workspace.engine.run, tasks, workers=processes, keep_going=True)
+    running = pool.submit(workspace.engine.run, tasks, workers=processes, keep_going=keep_going)
     try:
         while not running.done():
             wait([running], timeout=LOOK_S)
@@ -118,7 +123,7 @@ def _watched(
         raise
     finally:
         pool.shutdown(wait=False)
-    if workspace.stop_requested.is_set():
+    if workspace.stop_requested.is_set() and keep_going:
         raise Cancelled(
             "clone.cancelled",
             "The clones were stopped.",

@@ -23,7 +23,12 @@ from darkroom.workspace import Progress, Workspace
 
 __all__ = ["FIELDS", "study_tag", "tag_run", "work_apart", "work_trials"]
 
-FIELDS = {"val.accuracy": "val_accuracy", "val.loss": "val_loss", "val.miou": "val_miou"}
+FIELDS = {
+    "val.accuracy": "val_accuracy",
+    "val.loss": "val_loss",
+    "val.mean_ap": "val_mean_ap",
+    "val.miou": "val_miou",
+}
 """Name of a run's figure → the same in the line of an epoch."""
 
 ENDS_ALL = (StorageFailed, MissingExtra)

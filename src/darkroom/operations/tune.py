@@ -123,7 +123,7 @@ def tune(
     dataset: DatasetRef,
     recipe: Recipe = Recipe(),
     space: FrozenMap[str, Span] = {},  # noqa: B006 (its type freezes it)
-    by: Literal["auto", "val.accuracy", "val.loss", "val.miou"] = "auto",
+    by: Literal["auto", "val.accuracy", "val.loss", "val.mean_ap", "val.miou"] = "auto",
     aims: tuple[Literal["metric", "model_bytes", "memory_bytes", "latency_ms"], ...] = ("metric",),
     trials: Annotated[int, Field(ge=1, le=100_000)] = 20,
     minutes: Annotated[float, Field(gt=0, le=1_000_000)] | None = None,
@@ -178,6 +178,7 @@ def _searched(
     from darkroom.operations.searching import planned, search, study_folder
     from darkroom.operations.tuned import choose_trial, clone_gates, contest
     from darkroom.tuning import Budget, Study
+    from darkroom.tuning.words import spoken_end
 
     check_names(workspace, request.dataset)
     if request.until_brief:
@@ -190,9 +191,11 @@ def _searched(
     study = search(workspace, folder, budget, side_by_side)
     found = study.trials()
     _refuse_all_failed(study.plan, found)
+    why_ended = spoken_end(found, budget)  # before the clones are trained, which takes time as well
     choice = choose_trial(workspace, study.plan, found, until_brief=budget.until_brief)
     ended = contest(workspace, study.plan, choice.trial, clones, side_by_side)
-    return _report(workspace, study, choice, ended, budget, clone_gates(workspace, ended.runs))
+    said = {"ended": why_ended, "gates": clone_gates(workspace, ended.runs)}
+    return _report(workspace, study, choice, ended, budget, said)
 
 
 def _report(
@@ -201,11 +204,11 @@ def _report(
     choice: Choice,
     ended: Contest,
     budget: Budget,
-    gates: tuple[Gate, ...],
+    known: Mapping[str, Any],
 ) -> TuneReport:
     from darkroom.operations.tuned import deliver_search, recipe_text
     from darkroom.tuning.pareto import best_first
-    from darkroom.tuning.words import brief_answer, spoken_best, spoken_count, spoken_end
+    from darkroom.tuning.words import brief_answer, spoken_best, spoken_count
 
     plan, trials = study.plan, study.trials()
     pictures = workspace.catalogue.datasets.get(plan.dataset).counts["val"]
@@ -216,7 +219,7 @@ def _report(
         "best": spoken_best(plan, trials, pictures),
         "comparison": _spoken_contest(plan, ended),
         "answer": answer,
-        "gates": gates,
+        "gates": known["gates"],
     }
     version = workspace.catalogue.datasets.get(choice.trial.dataset or plan.dataset)
     shown = {**said, "chosen": choice.trial, "choice": choice.why, "front": choice.front}
@@ -228,7 +231,7 @@ def _report(
         metric=plan.metric,
         rows=tuple(_row(plan, one, pictures) for one in ranked),
         count=spoken_count(trials),
-        ended=spoken_end(trials, budget),
+        ended=known["ended"],
         filtered=tuple(plan.filtered.items()),
         choice=choice.why,
         front=tuple(_front_row(plan, one, pictures) for one in choice.front),

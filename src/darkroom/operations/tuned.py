@@ -7,13 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from darkroom import atomic
+from darkroom.evaluation.clones import verdict
 from darkroom.operations.clones import Series, train_clones
 from darkroom.operations.judged import judged
+from darkroom.operations.mask_judged import judged_masks
 from darkroom.operations.trials import study_tag, tag_run
-from darkroom.records import DatasetVersion, Gate, Run
+from darkroom.records import DatasetVersion, Gate, Interval, Run
 from darkroom.training import Recipe
 from darkroom.tuning.budget import holds_all
-from darkroom.tuning.evidence import Evidence, compare_clones, compare_figures
+from darkroom.tuning.evidence import (
+    Evidence,
+    compare_clones,
+    compare_figures,
+    compare_mask_clones,
+    paired_masks,
+)
 from darkroom.tuning.pareto import best_first, figure_of, pareto_front
 from darkroom.tuning.recipes import recipe_of
 from darkroom.tuning.trial import SMALLER_IS_BETTER, StudyPlan, Trial
@@ -84,13 +92,21 @@ def choose_trial(
                 f"{said}; trial {one.number} has {share:.0%} less {second}."
             )
             return Choice(one, why, tuple(front))
-    why = (
-        f"Chosen: trial {best.number}, the best by {plan.metric}{among}; every smaller trial on the front "
-        "is shown to be worse."
-        if len(front) > 1
-        else f"Chosen: trial {best.number}; no other trial is ahead of it in any aim."
-    )
+    why = f"Chosen: trial {best.number}{_why_best(workspace, plan, len(front), among)}"
     return Choice(best, why, tuple(front))
+
+
+def _why_best(workspace: Workspace, plan: StudyPlan, front: int, among: str) -> str:
+    """Returns why, with several aims, the best by the metric was chosen and none that is smaller."""
+    if front == 1:
+        return "; no other trial is ahead of it in any aim."
+    best = f", the best by {plan.metric}{among}"
+    if _is_paired(workspace, plan):
+        return f"{best}; every smaller trial on the front is shown to be worse."
+    return (
+        f"{best}. Whether smaller trials on the front are worse cannot be shown picture by picture with "
+        f"{plan.metric}: look at the front, and train clones of the one that suits."
+    )
 
 
 def contest(
@@ -177,24 +193,30 @@ def clone_gates(workspace: Workspace, runs: Sequence[Run]) -> tuple[Gate, ...]:
 
 def _not_worse(workspace: Workspace, plan: StudyPlan, best: Trial, other: Trial) -> str:
     """Returns in words that no difference to the best is shown; empty where one is, or nobody can say."""
-    from darkroom.evaluation import compare
-
     if not _is_paired(workspace, plan):
         return ""
-    found = compare(*(judged(workspace, one.run, "val").predictions for one in (best, other)))
-    if found.verdict != "no difference shown":
+    ends = _difference(workspace, plan, best.run, other.run)
+    if verdict(ends) != "no difference shown":
         return ""
-    ends = found.difference
     return (
         f"no difference to trial {other.number} is shown on val "
         f"({ends.value:+.4f} [{ends.low:+.4f}, {ends.high:+.4f}])"
     )
 
 
+def _difference(workspace: Workspace, plan: StudyPlan, first: str, second: str) -> Interval:
+    """Returns the difference of two runs on the val pictures, drawn in pairs."""
+    from darkroom.evaluation import compare
+
+    if plan.metric == "val.miou":
+        return paired_masks(*(judged_masks(workspace, run, "val").answers for run in (first, second)))
+    return compare(*(judged(workspace, run, "val").predictions for run in (first, second))).difference
+
+
 def _is_paired(workspace: Workspace, plan: StudyPlan) -> bool:
     """Says whether two runs can be compared picture by picture."""
-    version = workspace.catalogue.datasets.get(plan.dataset)
-    return plan.metric == "val.accuracy" and version.task == "classification"
+    task = workspace.catalogue.datasets.get(plan.dataset).task
+    return (plan.metric, task) in (("val.accuracy", "classification"), ("val.miou", "segmentation"))
 
 
 def _clones(
@@ -212,6 +234,11 @@ def _clones(
 def _evidence(
     workspace: Workspace, plan: StudyPlan, runs: Sequence[Run], before: Sequence[Run]
 ) -> Evidence:
+    if plan.metric == "val.miou":
+        masks = [
+            [judged_masks(workspace, run.id, "val").answers for run in side] for side in (runs, before)
+        ]
+        return compare_mask_clones(*masks)
     if _is_paired(workspace, plan):
         sides = [[judged(workspace, run.id, "val").predictions for run in side] for side in (runs, before)]
         return compare_clones(*sides)

@@ -14,7 +14,7 @@ from darkroom.pipeline.agreement import disagreements
 from darkroom.pipeline.missed import MissedStage, last_missed
 from darkroom.pipeline.plan import StagePlan, plan_stage
 from darkroom.pipeline.references import StageResults, produced_paths
-from darkroom.records import Fact, MarkKind, Result, StageEntry, Table
+from darkroom.records import Fact, MarkKind, Result, Slot, StageEntry, Table
 from darkroom.workspace import Workspace
 
 __all__ = ["LIFE_CYCLE", "Board", "BoardRow", "read_board"]
@@ -90,7 +90,8 @@ class Board(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields the board."""
-        yield f"{self.project}: {self.images:,} pictures, {self.labelled:,} with a {self.slot}"
+        what = next((said for name, said in SLOTS if name == self.slot), "a class")
+        yield f"{self.project}: {self.images:,} pictures, {self.labelled:,} with {what}"
         if self.at_work:
             yield self.at_work
         rows = [
@@ -109,13 +110,23 @@ class Board(Result):
         yield from self.forgotten
 
 
+SLOTS: tuple[tuple[Slot, str], ...] = (("class", "a class"), ("classes", "labels"), ("mask", "a mask"))
+"""What pictures may have been given, and what it is called."""
+
+
+def _answered(workspace: Workspace, slot: Slot) -> int:
+    """Returns how many pictures have an answer; "none of these" is one where several may hold."""
+    found = workspace.catalogue.annotations.counts(slot)
+    return found.answered + (found.states.get("none_of_these", 0) if slot == "classes" else 0)
+
+
 def read_board(workspace: Workspace) -> Board:
     """Reads the state of all ten stages; runs nothing."""
     missed = last_missed(workspace)
     states = _stage_states(workspace, missed)
     catalogue = workspace.catalogue
-    counts = {slot: catalogue.annotations.counts(slot).answered for slot in ("class", "mask")}
-    slot = "mask" if counts["mask"] and not counts["class"] else "class"
+    counts = {slot: _answered(workspace, slot) for slot, _ in SLOTS}
+    slot = next((slot for slot, _ in SLOTS if counts[slot]), "class")
     return Board(
         project=workspace.project.project.name,
         images=catalogue.images.count(),

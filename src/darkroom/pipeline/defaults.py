@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from darkroom.errors import DarkroomError, Invalid, InvalidConfig
+from darkroom.operations.run_tasks import DECIDING
 from darkroom.records import Contract, Image, ResizeMode, StageEntry, Task
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ SQUARE_ENOUGH = 1.05
 
 SMALL_SIDE_PX, PHOTO_SIDE_PX = 28, 64
 """Sides of the tensor where no weights say otherwise."""
-
-FAVOURITE = "mobilenetv2_100"
-"""Taken first when its weights are there: small enough for every phone, and 224 px photos take some
-hundredths of a second."""
 
 SMALL_NETWORK, PHOTO_NETWORK = "lenet5", "lenet5"
 """Trained from scratch. Of 240 flowers, with 719 to train on at 64×64 px, LeNet-5 was right on 0.575
@@ -90,6 +87,7 @@ def choose(
         InvalidConfig: the weights are for another network.
     """
     from darkroom.networks import find
+    from darkroom.networks.favourite import best_weights
     from darkroom.networks.weights import find_weights
 
     shape = guess_contract(folder)
@@ -97,7 +95,7 @@ def choose(
     facts = find_weights(weights, places) if weights else None
     others: tuple[str, ...] = ()
     if facts is None and (network or not small):
-        facts, others = _best_weights(places, network)
+        facts, others = best_weights(places, network)
     if facts is not None and network not in (None, facts.network):
         raise InvalidConfig(
             "init.other-network",
@@ -146,32 +144,6 @@ def guess_contract(folder: Path) -> Contract:
     ratios = [max(image.width_px, image.height_px) / min(image.width_px, image.height_px) for image in seen]
     resize: ResizeMode = "squash" if max(ratios) <= SQUARE_ENOUGH else "crop"
     return Contract(width_px=side_px, height_px=side_px, colour="grey" if grey else "rgb", resize=resize)
-
-
-def _best_weights(
-    places: Sequence[Path], network: str | None
-) -> tuple[WeightsFacts | None, tuple[str, ...]]:
-    """Returns the weights to begin with when nobody named any, and the names of others; None for none.
-
-    MobileNetV2 1.0 when it is there; else the network with most operations among those that cost no more
-    than it; else the one with fewest.
-    """
-    from darkroom.networks import NETWORKS
-    from darkroom.networks.weights import list_weights
-
-    found = [facts for facts in list_weights(places) if network in (None, facts.network)]
-    if network is None:
-        found = [
-            facts for facts in found if facts.network in NETWORKS and len(facts.normalisation.mean) == 3
-        ]
-    affordable = NETWORKS[FAVOURITE].flops
-
-    def rank(facts: WeightsFacts) -> tuple[bool, int]:
-        flops = NETWORKS[facts.network].flops if facts.network in NETWORKS else 0
-        return (flops > affordable, flops if flops > affordable else -flops)
-
-    best = min(found, key=rank, default=None)
-    return best, tuple(facts.name for facts in found if facts is not best)
 
 
 def _with_weights(shape: Contract, facts: WeightsFacts, others: tuple[str, ...]) -> Choice:
@@ -228,7 +200,7 @@ def main_job(
         task: what is learnt.
     """
     other = {} if task == "classification" else {"task": task}
-    by = {"by": "val.miou"} if task == "segmentation" else {}
+    by = {} if task == "classification" else {"by": DECIDING[task][0]}
     network = {name: recipe[name] for name in ("network", "weights") if name in recipe}
     rows: list[tuple[str, str, dict[str, Any]]] = [
         ("collect", "source.add", {"folder": images, "format": format}),

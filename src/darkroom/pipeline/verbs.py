@@ -35,6 +35,8 @@ class InitReport(Result):
     """Files found in the folder of pictures."""
     classes: tuple[str, ...] = ()
     """Classes that the folder names."""
+    several: bool = False
+    """Whether a picture may have any number of them."""
     contract: str
     """What the pictures become."""
     picked: tuple[str, ...] = ()
@@ -44,9 +46,10 @@ class InitReport(Result):
         """Yields what was made and what comes next."""
         yield f"Made {self.project}/{self.file} for {self.pictures:,} files; they become {self.contract}."
         yield from self.picked
-        if len(self.classes) > 1:
+        if len(self.classes) > (0 if self.several else 1):
             more = f" and {len(self.classes) - 8} more" if len(self.classes) > 8 else ""
-            yield f"{len(self.classes)} classes: {', '.join(self.classes[:8])}{more}."
+            what = f"label{'s' if len(self.classes) > 1 else ''}" if self.several else "classes"
+            yield f"{len(self.classes)} {what}: {', '.join(self.classes[:8])}{more}."
         elif self.classes:
             yield (
                 f"But a model needs two classes at least, and the folder names {self.classes[0]} alone: "
@@ -129,6 +132,7 @@ def init(
     from darkroom.networks.weights import weights_places
     from darkroom.operations.source import refuse_own_folder
     from darkroom.pipeline.defaults import choose, choose_masks, main_job
+    from darkroom.pipeline.label_sets import said_by
     from darkroom.pipeline.project_file import project_text
 
     root = (workspace.root / name).resolve()
@@ -140,7 +144,8 @@ def init(
     places = weights_places(workspace.settings, root)
     of_masks = found.holds == {"mask"}
     pick = choose_masks if of_masks else choose
-    reading = found.read(folder) if of_masks else None  # a bad classes.txt is said before anything is made
+    reading = found.read(folder)  # a bad classes.txt or table is said before anything is made
+    task, said = ("segmentation", ()) if of_masks else said_by(reading)
     picked = pick(folder, places, network=network, weights=weights)
     stages = main_job(
         root.name,
@@ -149,7 +154,7 @@ def init(
         contract=picked.contract,
         recipe=picked.recipe,
         clones=clones,
-        task="segmentation" if of_masks else "classification",
+        task=task,
     )
     _write_project(root, project_text(root.name, stages))
     pictures = folder / "images" if of_masks else folder
@@ -157,9 +162,10 @@ def init(
         project=_shown(root),
         file=PROJECT_FILE,
         pictures=sum(1 for path in pictures.rglob("*") if path.is_file()),
-        classes=(reading or found.read(folder)).classes,
+        classes=reading.classes,
+        several=task == "multi-label",
         contract=_spoken_contract(picked.contract),
-        picked=picked.why,
+        picked=(*said, *picked.why),
     )
 
 

@@ -3,6 +3,7 @@
 from darkroom.records.annotation import (
     AnnotationEvent,
     AnnotationValue,
+    Asked,
     Author,
     BoxesLabel,
     ClassesLabel,
@@ -20,6 +21,7 @@ from darkroom.records.brief import Approval, Brief, Limits, Mistake, Rule, Scena
 from darkroom.records.card import (
     BundleFile,
     BundleManifest,
+    FalseAlarms,
     ModelCard,
     Normalisation,
     OperatingPoint,
@@ -53,7 +55,15 @@ from darkroom.records.record import (
 from darkroom.records.refusal import explain, validated
 from darkroom.records.result import Result, Table, result_of
 from darkroom.records.retention import Mark, MarkKind, Tombstone, names_file
-from darkroom.records.run import Interval, MetricPoint, Run, RunState, Spread, StageRecord
+from darkroom.records.run import (
+    Interval,
+    MetricPoint,
+    Run,
+    RunNote,
+    RunState,
+    Spread,
+    StageRecord,
+)
 from darkroom.records.running import RunningServer
 from darkroom.records.sentences import field_sentences
 
@@ -65,6 +75,7 @@ __all__ = [
     "AnnotationEvent",
     "AnnotationValue",
     "Approval",
+    "Asked",
     "Author",
     "BoxesLabel",
     "Brief",
@@ -79,6 +90,7 @@ __all__ = [
     "DatasetVersion",
     "Enhancement",
     "Fact",
+    "FalseAlarms",
     "FrozenDict",
     "FrozenMap",
     "Gate",
@@ -112,6 +124,7 @@ __all__ = [
     "Result",
     "Rule",
     "Run",
+    "RunNote",
     "RunState",
     "RunningServer",
     "Scenario",

@@ -16,6 +16,7 @@ from darkroom.records.record import Fact, Record
 __all__ = [
     "AnnotationEvent",
     "AnnotationValue",
+    "Asked",
     "Author",
     "BoxesLabel",
     "ClassLabel",
@@ -30,8 +31,9 @@ __all__ = [
     "Undo",
 ]
 
-Slot = Literal["class", "classes", "mask", "boxes", "polygons"]
-"""The question that an annotation answers."""
+Slot = Literal["class", "classes", "mask", "boxes", "polygons", "review", "must-pass"]
+"""The question that an annotation answers. "review": what should people look at again, and why;
+"must-pass": which class must every later model answer here."""
 
 
 class Author(Fact):
@@ -109,6 +111,16 @@ class State(Fact):
     """For "unusable": the brief's rule that the picture breaks."""
 
 
+class Asked(Fact):
+    """A picture that was sent to people: they look at it again. An answer that comes later ends it."""
+
+    kind: Literal["asked"] = "asked"
+    why: str = ""
+    """Why it was sent."""
+    proposed: str = ""
+    """The class that it may be."""
+
+
 class Undo(Fact):
     """Takes one earlier event back."""
 
@@ -118,7 +130,7 @@ class Undo(Fact):
 
 
 AnnotationValue = Annotated[
-    ClassLabel | ClassesLabel | MaskLabel | BoxesLabel | PolygonsLabel | State | Undo,
+    ClassLabel | ClassesLabel | MaskLabel | BoxesLabel | PolygonsLabel | State | Asked | Undo,
     Field(discriminator="kind"),
 ]
 

@@ -47,18 +47,27 @@ class Mistake(Config):
 class Limits(Config):
     """Numbers that must hold; a limit left out is not checked."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"miou", "iou", "parity_pixels", "parity_margin"})
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {"mean_ap", "miou", "iou", "must_pass_wrong", "parity_pixels", "parity_margin"}
+    )
 
     accuracy: Annotated[Share | None, Field(examples=[0.95])] = None
-    """Smallest accuracy; for segmentation of pixels."""
+    """Smallest accuracy; for segmentation of pixels, for several labels of pictures whose labels are all
+    right."""
     recall: Annotated[FrozenMap[str, Share], Field(examples=[{"cat": 0.9}])] = {}
     """Smallest recall per class, or per rule whose name is a class; for segmentation of pixels."""
+    mean_ap: Annotated[Share | None, Field(examples=[0.8])] = None
+    """Several labels: smallest mean average precision of the labels."""
+    mean_ap: Annotated[Share | None, Field(examples=[0.8])] = None
+    """Several labels: smallest mean average precision of the labels."""
     miou: Annotated[Share | None, Field(examples=[0.8])] = None
     """Segmentation: smallest mean IoU of the classes."""
     iou: Annotated[FrozenMap[str, Share], Field(examples=[{"person": 0.8}])] = {}
     """Segmentation: smallest IoU per class."""
     expected_cost: Annotated[Annotated[float, Field(ge=0)] | None, Field(examples=[0.2])] = None
     """Largest mean cost per picture, by the costs under [[brief.mistakes]]."""
+    must_pass_wrong: Annotated[Annotated[int, Field(ge=0)] | None, Field(examples=[0])] = None
+    """Largest number of pictures of the must-pass list that may be answered wrongly; 0 for none."""
     model_bytes: Annotated[Annotated[int, Field(gt=0)] | None, Field(examples=[5_000_000])] = None
     """Largest size of one model file."""
     bundle_bytes: Annotated[Annotated[int, Field(gt=0)] | None, Field(examples=[12_000_000])] = None

@@ -11,7 +11,15 @@ from darkroom.records.dataset import Task
 from darkroom.records.record import Fact, FrozenMap, Record
 from darkroom.records.run import Interval
 
-__all__ = ["BundleFile", "BundleManifest", "ModelCard", "Normalisation", "OperatingPoint", "WeightsOrigin"]
+__all__ = [
+    "BundleFile",
+    "BundleManifest",
+    "FalseAlarms",
+    "ModelCard",
+    "Normalisation",
+    "OperatingPoint",
+    "WeightsOrigin",
+]
 
 
 class Normalisation(Fact):
@@ -50,11 +58,27 @@ class OperatingPoint(Fact):
     """Probabilities are raised to the power 1/temperature and divided by their sum; 1 leaves them as they
     are. The thresholds are held against what comes of it."""
     thresholds: FrozenMap[str, float] = {}
-    """Per class; a class without one wins by being the largest."""
+    """Per class; a class without one wins by being the largest. Of several labels: from which probability
+    on each is given, 0.5 for one without; they are held against the probabilities as they are."""
     not_sure_below: float = 0.0
     """Answers below this are given as "not sure"."""
     chosen_on: str = ""
     """The pictures that it was chosen on, "val of digits@1"; empty for the one that changes nothing."""
+
+
+class FalseAlarms(Fact):
+    """How often the domain check calls a picture different that is like those of training."""
+
+    used: str
+    """What the check rests on: "statistics and features", or "statistics"."""
+    asked: float
+    """Share that was asked for, over all properties together."""
+    expected: Interval
+    """Share to be expected on pictures like the held-out ones, which its threshold was chosen on."""
+    held_out: str = ""
+    """The held-out pictures: "val"."""
+    measured: Interval | None = None
+    """Share on the test pictures, which had no say; None where there were none."""
 
 
 class ModelCard(Record):
@@ -76,6 +100,8 @@ class ModelCard(Record):
     normalisation: Normalisation
     """From the tensor to the network's input; inside the exported graph."""
     operating_point: OperatingPoint = OperatingPoint()
+    false_alarms: tuple[FalseAlarms, ...] = ()
+    """Of the domain check that comes with the model; empty where none does."""
     run: str = ""
     """Run that trained it."""
     epoch: int = 0

@@ -28,7 +28,8 @@ class Member(Fact):
     split: Split
     """Where it lies."""
     label: str = ""
-    """Classification: the class. Multi-label: classes joined by "|". Segmentation: blob of the mask."""
+    """Classification: the class. Multi-label: the classes that hold, joined by "|", empty where none does.
+    Segmentation: blob of the mask."""
     group: str | None = None
     """Its group when the version was frozen."""
     sequence: int = 0
@@ -69,6 +70,8 @@ class DatasetVersion(Record):
     """Images per split and class; for segmentation those that showed it somewhere when it was frozen."""
     pixels: FrozenMap[str, FrozenMap[str, int]] = {}
     """For segmentation: pixels per split and class, on the originals, when it was frozen."""
+    empty: FrozenMap[str, int] = {}
+    """Multi-label: images per split that have none of the classes."""
     lineage: Lineage = Lineage()
     """What it was made from."""
     forgotten: int = 0

@@ -15,7 +15,15 @@ __all__ = ["Gate", "GateVerdict", "gate_notes", "gate_table", "missed_gates", "s
 GateVerdict = Literal["pass", "fail", "not enough evidence", "not measured", "advisory"]
 """advisory: shown, and never held against anything."""
 
-Unit = Literal["share", "cost", "bytes", "ms", "probability"]
+Unit = Literal["share", "cost", "bytes", "ms", "probability", "pictures"]
+
+SPOKEN = {
+    "iou": "IoU",
+    "mean_ap": "mean AP",
+    "miou": "mean IoU",
+    "must_pass_wrong": "wrong must-pass pictures",
+}
+"""Limits whose key is not how a person says them."""
 
 
 class Gate(Fact):
@@ -53,7 +61,7 @@ class Gate(Fact):
     @property
     def name(self) -> str:
         """The limit in words."""
-        words = {"iou": "IoU", "miou": "mean IoU"}.get(self.limit, self.limit.replace("_", " "))
+        words = SPOKEN.get(self.limit, self.limit.replace("_", " "))
         return f'{words} of "{self.label}"' if self.label else words
 
     @property
@@ -105,7 +113,7 @@ class Gate(Fact):
         return f"{head}; {self.what_next}." if self.what_next else f"{head}."
 
     def _shown(self, value: float) -> str:
-        if self.unit == "bytes":
+        if self.unit in ("bytes", "pictures"):
             return f"{value:,.0f}"
         if self.unit == "ms":
             return f"{value:.3g} ms"

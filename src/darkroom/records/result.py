@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Self, TypeVar
 
 from pydantic import ValidationError
 
 from darkroom.records.record import Record
 
 __all__ = ["Result", "Table", "result_of"]
+
+DRAWING = "_drawing"
 
 
 class Table(NamedTuple):
@@ -37,6 +39,21 @@ class Result(Record):
         """Yields what a person sees: lines of text and tables."""
         shown = self.model_dump(exclude={"schema_version"}, mode="json")
         yield Table(("", ""), tuple((name, str(value)) for name, value in shown.items()))
+
+    def drawn_by(self, draw: Callable[[], str]) -> Self:
+        """Says who draws this result in a notebook; it changes nothing that the result says.
+
+        Args:
+            draw: returns HTML.
+        """
+        # As functools.cached_property does: no field, so that it is neither compared nor dumped.
+        object.__setattr__(self, DRAWING, draw)
+        return self
+
+    def _repr_html_(self) -> str | None:
+        """Returns what a notebook shows; None where nobody draws, so that it shows the text."""
+        draw = self.__dict__.get(DRAWING)
+        return draw() if draw is not None else None
 
 
 R = TypeVar("R", bound=Result)

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime
 
 from darkroom.records.record import Fact, FrozenMap, Record
 
-__all__ = ["Interval", "MetricPoint", "Run", "RunState", "Spread", "StageRecord"]
+__all__ = ["Interval", "MetricPoint", "Run", "RunNote", "RunState", "Spread", "StageRecord"]
 
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
 """A run's life; `lost`: its process went away without a word, and it can be resumed."""
@@ -69,8 +69,23 @@ class Run(Record):
     metrics: FrozenMap[str, float] = {}
     """Last and best figures: "val.accuracy", "val.loss", "epoch", …"""
     note: str = ""
-    """What a person wrote about it."""
+    """Of an earlier version; what people write now lies in the catalogue's log of notes, see `RunNote`."""
     tags: tuple[str, ...] = ()
+    """Given by Darkroom itself, such as the search that a run belongs to."""
+
+
+class RunNote(Fact):
+    """One thing that somebody said about a run."""
+
+    run: str
+    """The run's id."""
+    kind: Literal["note", "tag", "untag"]
+    """A note takes the place of the one before; a tag is given, or taken back."""
+    text: str
+    """The note, or the tag."""
+    author: str = ""
+    """Who said it, where that is known."""
+    at: AwareDatetime
 
 
 class MetricPoint(Fact):
@@ -82,20 +97,32 @@ class MetricPoint(Fact):
     """Changes of the weights so far."""
     train_loss: float
     """Mean cross-entropy of the epoch's batches, as the weights then were; never weighted, whatever loss
-    the recipe trains with."""
+    the recipe trains with. With mixup or cutmix it and the accuracy are those of the mixed pictures."""
     train_accuracy: float
-    """Share of right answers; for segmentation of right pixels."""
+    """Share of right answers; for segmentation of right pixels, for several labels of pictures whose
+    labels are all right at 0.5."""
     val_loss: float | None = None
     """Mean cross-entropy over the validation pictures; never weighted either."""
     val_accuracy: float | None = None
     val_miou: float | None = None
     """For segmentation: mean IoU of the classes that the validation pictures show."""
+    val_mean_ap: float | None = None
+    """For several labels: mean average precision of those that the validation pictures have."""
     learning_rate: float
     """At the end of the epoch."""
     images_per_second: float
     """Training throughput of the epoch."""
     duration_s: float
     """Wall time of the epoch, with validation."""
+    gradient_norm: float | None = None
+    """Norm of all gradients together, before a step: the median of a few steps of the epoch."""
+    gradient_norm_max: float | None = None
+    """The largest of these steps."""
+    gradient_norms: FrozenMap[str, float] = {}
+    """The same by part of the network."""
+    time_left_s: float | None = None
+    """How long the epochs that are left will take, at the pace of the last ones; early stopping may end it
+    sooner."""
 
 
 class StageRecord(Record):

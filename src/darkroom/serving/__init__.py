@@ -1,5 +1,6 @@
 """Run an exported model or a bundle: image bytes in, probabilities out; torch is not needed."""
 
+from darkroom.serving.label_set_prediction import LabelSetPrediction
 from darkroom.serving.mask_prediction import MaskPrediction
 from darkroom.serving.prediction import Prediction
 from darkroom.serving.predictor import Predictor
@@ -9,6 +10,7 @@ __all__ = [
     "RUNTIMES",
     "Answer",
     "Carried",
+    "LabelSetPrediction",
     "MaskPrediction",
     "Prediction",
     "Predictor",

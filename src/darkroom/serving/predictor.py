@@ -11,10 +11,12 @@ from darkroom.domain import DomainAnswer, DomainCheck, read_sketch
 from darkroom.errors import Invalid, NotFound
 from darkroom.images import Transform, apply_contract, decode
 from darkroom.records import BundleFile, ModelCard
+from darkroom.serving.label_set_prediction import LabelSetPrediction
 from darkroom.serving.mask_prediction import MaskPrediction, mask_on_photo
 from darkroom.serving.prediction import Prediction
 from darkroom.serving.runtimes import RUNTIMES, Answer, Session, damaged, find, open_session, runtime_of
 from darkroom.tasks.calibration import scaled
+from darkroom.tasks.label_sets import given, holds_from, names_of
 from darkroom.tasks.operating import decide
 
 __all__ = ["Predictor"]
@@ -75,12 +77,21 @@ class Predictor:
         return cls(session, card, path, domain)
 
     def predict(self, image: bytes) -> Prediction:
-        """Answers to the encoded bytes of one picture; a model for masks is asked with `predict_mask`.
+        """Answers to the encoded bytes of one picture with one class.
+
+        A model for masks is asked with `predict_mask`, one for several labels with `predict_labels`.
 
         Raises:
             InvalidImage: the bytes are not a picture, or it is too large.
-            Invalid: the model answers masks.
+            Invalid: the model answers masks, or several labels.
         """
+        if self.card.task == "multi-label":
+            raise Invalid(
+                "predictor.label-sets",
+                "{file} answers any number of labels per picture, not one class.",
+                do="Ask it with predict_labels.",
+                file=self.path.name,
+            )
         if self.card.task == "segmentation":
             raise Invalid(
                 "predictor.masks",
@@ -95,6 +106,35 @@ class Predictor:
             None if answer.embedding is None else tuple(answer.embedding[0].tolist()),
         )
         return said.model_copy(update={"domain": self.checked(prepared.tensor, prepared.transform, answer)})
+
+    def predict_labels(self, image: bytes) -> LabelSetPrediction:
+        """Answers to the encoded bytes of one picture with the labels that it has.
+
+        Raises:
+            InvalidImage: the bytes are not a picture, or it is too large.
+            Invalid: the model answers one class, or masks.
+        """
+        if self.card.task != "multi-label":
+            raise Invalid(
+                "predictor.no-label-sets",
+                "{file} answers {task}, not any number of labels.",
+                do="Ask it with {method}.",
+                file=self.path.name,
+                task=self.card.task,
+                method="predict_mask" if self.card.task == "segmentation" else "predict",
+            )
+        prepared = apply_contract(decode(image), self.card.contract)
+        answer = self.predict_tensors(prepared.tensor[None])
+        labels, point, row = self.card.labels, self.card.operating_point, answer.probabilities[0]
+        return LabelSetPrediction(
+            labels=names_of(given(row[None], labels, point)[0], labels),
+            probabilities=dict(zip(labels, row.tolist(), strict=True)),
+            thresholds=dict(zip(labels, holds_from(labels, point).tolist(), strict=True)),
+            embedding=None if answer.embedding is None else tuple(answer.embedding[0].tolist()),
+            domain=self.checked(prepared.tensor, prepared.transform, answer),
+            file=self.path.name,
+            runtime=self.runtime,
+        )
 
     def predict_mask(self, image: bytes) -> MaskPrediction:
         """Answers with a mask of the photo's size to the encoded bytes of one picture.

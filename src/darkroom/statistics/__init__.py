@@ -13,12 +13,16 @@ from darkroom.statistics.looks import fisher_two_sided, grouped_two_sided, holm
 from darkroom.statistics.quantile import beta_quantile, normal_quantile, t_quantile, t_two_sided
 from darkroom.statistics.ratio import ratio_interval
 from darkroom.statistics.spread import spread
+from darkroom.statistics.superiority import around_both, clones_ahead, drawn_means, undivided, welch_reach
 
 __all__ = [
     "Standing",
     "against_limit",
+    "around_both",
     "beta_quantile",
     "bootstrap_interval",
+    "clones_ahead",
+    "drawn_means",
     "fisher_two_sided",
     "group_codes",
     "grouped_two_sided",
@@ -32,5 +36,7 @@ __all__ = [
     "spread",
     "t_quantile",
     "t_two_sided",
+    "undivided",
+    "welch_reach",
     "wilson",
 ]

@@ -7,7 +7,14 @@ from typing import Literal
 from darkroom.records import Interval
 from darkroom.records.record import Fact, FrozenMap
 
-__all__ = ["ClassFigures", "ClassificationFigures", "MaskClassFigures", "SegmentationFigures"]
+__all__ = [
+    "ClassFigures",
+    "ClassificationFigures",
+    "LabelFigures",
+    "MaskClassFigures",
+    "MultiLabelFigures",
+    "SegmentationFigures",
+]
 
 
 class ClassFigures(Fact):
@@ -103,3 +110,60 @@ class SegmentationFigures(Fact):
     """In the order of the model's output."""
     confusion: tuple[tuple[int, ...], ...]
     """Row: the class that is right; column: the class that was answered; pixels."""
+
+
+class LabelFigures(Fact):
+    """How well one of several labels is found; None stands for "not defined", which is not 0."""
+
+    label: str
+    """Name of the label."""
+    support: int
+    """Images that have it."""
+    answered: int
+    """Images that were given it."""
+    hits: int
+    """Images that have it and were given it."""
+    threshold: float = 0.5
+    """Probability from which on it is given."""
+    precision: Interval | None = None
+    """Of the images that were given it, how many have it; None when none was."""
+    recall: Interval | None = None
+    """Of the images that have it, how many were given it; None when there are none."""
+    f1: Interval | None = None
+    """Harmonic mean of the two; 0 when there are images and none was found; None without images."""
+    average_precision: Interval | None = None
+    """How well its probability ranks the images, whatever the threshold; None without images."""
+
+
+class MultiLabelFigures(Fact):
+    """How good the sets of labels are that were given to some images."""
+
+    kind: Literal["multilabel"] = "multilabel"
+    count: int
+    """Images."""
+    empty: int = 0
+    """Images that have none of the labels."""
+    groups: int | None = None
+    """Groups that were drawn as a whole; None where each image was drawn alone."""
+    exact_match: Interval
+    """Share of images whose labels are all right."""
+    hamming_loss: Interval
+    """Share of wrong answers over all images and labels."""
+    macro_f1: Interval
+    """Mean F1 of the labels that have images."""
+    micro_precision: Interval | None = None
+    """Of all labels that were given, how many are right; None when none was given."""
+    micro_recall: Interval | None = None
+    """Of all labels that images have, how many were given; None when no image has any."""
+    micro_f1: Interval
+    """Harmonic mean of these two."""
+    mean_ap: Interval | None = None
+    """Mean average precision of the labels that have images; None when no image has any."""
+    micro_ap: Interval | None = None
+    """Average precision of all pairs of image and label ranked together; None when no image has a label."""
+    log_loss: Interval
+    """Mean binary cross-entropy over images and labels; at most 15.9 for each."""
+    classes: tuple[LabelFigures, ...]
+    """In the order of the model's output."""
+    draws: int = 0
+    """How many times the images were drawn for the intervals; of average precisions a fixed number."""

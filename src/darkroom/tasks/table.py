@@ -37,6 +37,13 @@ TASKS: dict[str, TaskEntry] = {
             measure="darkroom.tasks.classification:measure",
         ),
         TaskEntry(
+            name="multi-label",
+            summary="Any number of labels for the whole picture, also none.",
+            slot="classes",
+            output="probabilities",
+            measure="darkroom.tasks.multi_label:measure",
+        ),
+        TaskEntry(
             name="segmentation",
             summary="A class for each pixel of the picture.",
             slot="mask",

@@ -103,7 +103,7 @@ class Augmenter:
         """Returns labels for changed pictures: masks (n, H, W) uint8 moved as they were, (n, h, w); others
         as they are. What comes in from outside is not said.
         """
-        if labels.ndim == 1 or draws.theta is None:
+        if labels.ndim < 3 or draws.theta is None:
             return labels
         # 0 is what comes in from outside, so it has to mean "not said" while the masks are moved.
         shifted = torch.where(labels == IGNORE, 0, labels + 1).float()[:, None]

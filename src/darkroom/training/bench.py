@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,18 +20,25 @@ from darkroom.networks.start import NetworkStart
 from darkroom.records import ModelCard, Normalisation, now
 from darkroom.training.augment import Augmenter, preview
 from darkroom.training.combinations import check_accumulation, check_combinations
-from darkroom.training.device import check_precision, derive_seed
+from darkroom.training.device import check_precision
+from darkroom.training.distributed import ALONE, Team
+from darkroom.training.label_set_loss import LabelSetLoss, positive_weights
 from darkroom.training.last_layer import FeatureRows, LastLayer, lay_out
 from darkroom.training.loss import TrainingLoss, weights_of
 from darkroom.training.mask_bench import mask_data, mask_loss, mask_sheet
 from darkroom.training.mask_loss import MaskLoss
+from darkroom.training.mixing import MixedLoss, Mixer
 from darkroom.training.normalisation import normalisation_of
 from darkroom.training.optimiser import make_optimiser
 from darkroom.training.outcome import CardFacts
 from darkroom.training.pixels import Pixels, RenderedSplit, Rendering
-from darkroom.training.recipe import Augment, Recipe, check_fits, network_options
+from darkroom.training.recipe import Augment, Mixing, Recipe, check_fits, network_options
+from darkroom.training.redrawn import redrawn
 from darkroom.training.run_folder import library_versions
+from darkroom.training.sampling import balanced_order
+from darkroom.training.schedule import learning_rate
 from darkroom.training.task_options import check_network_options
+from darkroom.training.unfreezing import Unfreezing, layer_groups, uses_groups
 
 __all__ = ["Bench", "cut", "prepare"]
 
@@ -58,10 +66,16 @@ class Bench:
     optimiser: Optimizer
     scaler: GradScaler
     """Scales the loss in float16; does nothing in other precisions."""
-    loss: TrainingLoss | MaskLoss
+    loss: TrainingLoss | MaskLoss | LabelSetLoss | MixedLoss
     augmenter: Augmenter
     arithmetic: str = "float32"
     """What it computes in: the recipe's precision, or what "auto" came to."""
+    unfreezing: Unfreezing | None = None
+    """Opens groups of layers, where they are treated in different ways."""
+    rate_of: Callable[[int], float] | None = None
+    """Learning rate of a step, in place of the recipe's schedule."""
+    team: Team = ALONE
+    """The processes that train it together."""
 
     @property
     def of_masks(self) -> bool:
@@ -93,8 +107,36 @@ class Bench:
             return self.learner.weights(self.network)
         return self.network.state_dict()
 
+    def order(self, epoch: int) -> Tensor:
+        """Returns the indices of the pictures that an epoch shows, in their order."""
+        generator = self.generator("order", epoch)
+        if self.recipe.sampling == "balanced":
+            labels = self.train.labels(torch.arange(len(self.train), device=self.device))
+            return balanced_order(labels.cpu(), generator).to(self.device)
+        return torch.randperm(len(self.train), generator=generator).to(self.device)
+
+    def mixer(self, epoch: int) -> Mixer | None:
+        """Returns what mixes the batches of an epoch; None where nothing does."""
+        if self.recipe.mixing == Mixing():
+            return None
+        return Mixer(self.recipe.mixing, self.derived_seed("mixing", epoch))
+
+    def learning_rate(self, step: int) -> float:
+        """Returns the learning rate of a step, from 0 on over all epochs."""
+        if self.rate_of is not None:
+            return self.rate_of(step)
+        return learning_rate(
+            self.recipe.schedule,
+            self.recipe.learning_rate,
+            step=step,
+            steps_per_epoch=self.steps_per_epoch,
+            total_steps=self.total_steps,
+        )
+
     def begin_epoch(self, epoch: int) -> None:
-        """Gets the data ready for an epoch."""
+        """Gets data and network ready for an epoch; the network was set to train before."""
+        if self.unfreezing is not None:
+            self.unfreezing.begin_epoch(epoch)
         if isinstance(self.train, FeatureRows):
             self.train.begin_epoch(epoch)
 
@@ -118,7 +160,11 @@ class Bench:
 
     def generator(self, purpose: str, epoch: int, device: str = "cpu") -> torch.Generator:
         """Returns the random numbers of one purpose in one epoch."""
-        return torch.Generator(device).manual_seed(derive_seed(self.seed, purpose, epoch))
+        return torch.Generator(device).manual_seed(self.derived_seed(purpose, epoch))
+
+    def derived_seed(self, purpose: str, epoch: int) -> int:
+        """Returns the seed of one purpose in one epoch."""
+        return self.recipe.chance.derived(self.seed, purpose, epoch)
 
     def precision(self) -> AbstractContextManager[object]:
         """Returns the context in which the network computes."""
@@ -138,8 +184,7 @@ def prepare(
     *,
     precision: str = "",
 ) -> Bench:
-    """Returns everything that the epochs work with: normalisation measured, network built, pictures loaded.
-    `precision` is what "auto" came to; the recipe's when it is not given.
+    """Returns everything that epochs work with. `precision` is what "auto" came to; else the recipe's.
 
     Raises:
         Invalid: there is nothing to train on.
@@ -147,6 +192,7 @@ def prepare(
         InvalidLabel: a label is not one of the classes.
         Unsupported: the device cannot train in the recipe's precision.
     """
+    rendering = redrawn(rendering, recipe.chance.split)
     split, val = rendering.split("train"), rendering.split("val")
     arithmetic = precision or recipe.precision
     _check(recipe, arithmetic, facts, device, start, split, val)
@@ -161,6 +207,7 @@ def prepare(
     network.mean_image = mean_image
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     train, held, learner = _data(split, val, network, recipe, seed, facts, normalisation, features, start)
+    unfreezing = _unfreezing(network, recipe, facts, split.shape)
     return Bench(
         recipe=recipe,
         seed=seed,
@@ -173,7 +220,7 @@ def prepare(
         network=network,
         start=start,
         learner=learner,
-        optimiser=make_optimiser(recipe, learner, device),
+        optimiser=make_optimiser(recipe, learner, device, unfreezing.groups if unfreezing else ()),
         scaler=GradScaler(device.type, enabled=arithmetic == "float16"),
         loss=_loss(recipe, facts, split, device),
         augmenter=Augmenter(
@@ -184,6 +231,7 @@ def prepare(
             mean_image,
         ),
         arithmetic=arithmetic,
+        unfreezing=unfreezing,
     )
 
 
@@ -214,7 +262,7 @@ def _check(
 def _network(
     start: NetworkStart, recipe: Recipe, seed: int, facts: CardFacts, shape: tuple[int, int, int]
 ) -> Network:
-    torch.manual_seed(derive_seed(seed, "initialisation"))
+    torch.manual_seed(recipe.chance.derived(seed, "initialisation"))
     return start.network(
         recipe.network,
         channels=shape[2],
@@ -222,6 +270,15 @@ def _network(
         classes=len(facts.labels),
         options={**network_options(recipe)},
     )
+
+
+def _unfreezing(
+    network: Network, recipe: Recipe, facts: CardFacts, shape: tuple[int, int, int]
+) -> Unfreezing | None:
+    if not uses_groups(recipe):
+        return None
+    groups = layer_groups(network, recipe.layers.groups, shape)
+    return Unfreezing(groups, recipe, of_masks=facts.task == "segmentation")
 
 
 def _data(
@@ -244,7 +301,7 @@ def _data(
             split,
             val,
             recipe=recipe,
-            seed=seed,
+            seed=recipe.chance.seed_of("views", seed),
             facts=facts,
             normalisation=normalisation,
             store=features,
@@ -260,7 +317,7 @@ def _sheet(
 ) -> np.ndarray:
     """Returns a contact sheet of a few pictures from all over the split."""
     chosen = np.linspace(0, len(split) - 1, min(PREVIEW_ROWS, len(split))).astype(np.int64)
-    seed = derive_seed(seed, "preview")
+    seed = recipe.chance.derived(seed, "preview")
     if facts.task == "segmentation":
         return mask_sheet(split, chosen, recipe, normalisation, seed=seed)
     return preview(split.gather(chosen).copy(), recipe.augment, normalisation, seed=seed)
@@ -268,7 +325,10 @@ def _sheet(
 
 def _loss(
     recipe: Recipe, facts: CardFacts, split: RenderedSplit, device: torch.device
-) -> TrainingLoss | MaskLoss:
+) -> TrainingLoss | MaskLoss | LabelSetLoss | MixedLoss:
     if facts.task == "segmentation":
         return mask_loss(recipe, facts, split, device)
-    return TrainingLoss(recipe.loss, weights_of(recipe.loss, facts.labels, split.labels), device)
+    if facts.task == "multi-label":
+        return LabelSetLoss(recipe.loss, positive_weights(recipe.loss, facts.labels, split.labels), device)
+    loss = TrainingLoss(recipe.loss, weights_of(recipe.loss, facts.labels, split.labels), device)
+    return loss if recipe.mixing == Mixing() else MixedLoss(loss)

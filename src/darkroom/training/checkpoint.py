@@ -22,11 +22,20 @@ from darkroom import atomic
 from darkroom.errors import Conflict, Damaged
 from darkroom.networks.saved import pack, save, unpack
 from darkroom.records import Contract, Fact, MetricPoint, ModelCard, Record
-from darkroom.training.plan import Costs, PrecisionChoice
+from darkroom.training.plan import BatchChoice, Costs, HeadStart, PrecisionChoice, RateChoice
 from darkroom.training.recipe import Recipe
 from darkroom.training.run_folder import RunFolder
 
-__all__ = ["Identity", "Keeper", "Progress", "check_same", "read_progress", "restore", "write_state"]
+__all__ = [
+    "Identity",
+    "Keeper",
+    "Progress",
+    "check_same",
+    "differences",
+    "read_progress",
+    "restore",
+    "write_state",
+]
 
 NETWORK, OPTIMISER, SCALER = "network.", "optimiser.", "scaler."
 SCALER_STATE = {"scale": float, "_growth_tracker": int}
@@ -53,6 +62,12 @@ class Progress(Record):
     """Threads on the processor, which a resumed training takes again."""
     precision: PrecisionChoice | None = None
     """For precision = "auto": what it came to, which a resumed training takes again."""
+    rate: RateChoice | None = None
+    """For find_learning_rate: what was found, which a resumed training takes again."""
+    batch: BatchChoice | None = None
+    """A smaller batch than the recipe's, where memory did not hold that one and the recipe allows it."""
+    head: HeadStart | None = None
+    """For gradual: how the last layer learnt beforehand."""
     foreseen: Costs | None = None
     """What the first batches said it would take."""
     history: tuple[MetricPoint, ...] = ()
@@ -174,7 +189,7 @@ def check_same(progress: Progress, identity: Identity) -> None:
     Raises:
         Conflict: the recipe, the seed, the data or the classes are not the same.
     """
-    changed = _differences(_decisive(progress.identity), _decisive(identity))
+    changed = differences(_decisive(progress.identity), _decisive(identity))
     if changed:
         raise Conflict(
             "training.recipe-changed",
@@ -225,10 +240,11 @@ def _decisive(identity: Identity) -> dict[str, Any]:
     return identity.model_dump(mode="json", exclude={"recipe": {"device", "threads"}})
 
 
-def _differences(then: Any, current: Any, name: str = "") -> list[str]:
+def differences(then: Any, current: Any, name: str = "") -> list[str]:
+    """Returns how two nested values differ, in words, by dotted name."""
     if isinstance(then, dict) and isinstance(current, dict):
         keys = sorted(then.keys() | current.keys())
-        found = [_differences(then.get(k), current.get(k), f"{name}.{k}".strip(".")) for k in keys]
+        found = [differences(then.get(k), current.get(k), f"{name}.{k}".strip(".")) for k in keys]
         return [difference for part in found for difference in part]
     return [] if then == current else [f"{name} was {_short(then)} and is {_short(current)}"]
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from darkroom.errors import InvalidConfig, nearest
 from darkroom.records import Task
+from darkroom.training.layer_options import check_layers, check_sampling
 from darkroom.training.recipe import Augment, Loss, Optimiser, Recipe, Schedule
 from darkroom.training.task_options import check_task_options
 
@@ -70,6 +71,8 @@ def check_combinations(
     _check_schedule(recipe)
     _check_class_weights(recipe.loss, classes)
     _check_last_layer(recipe, goes_on, cached=task != "segmentation")
+    check_layers(recipe, goes_on=goes_on, task=task)
+    check_sampling(recipe, task)
     check_task_options(recipe, task)
     _check_edge(recipe)
     _check_least_gain(recipe)
@@ -159,13 +162,14 @@ def _check_schedule(recipe: Recipe) -> None:
 def _check_last_layer(recipe: Recipe, goes_on: bool, *, cached: bool) -> None:
     """Views of pictures need changes, and changes need views, when features are computed once."""
     changes = recipe.augment != Augment()
-    if recipe.train_layers == "all" and recipe.feature_views > 1:
+    if recipe.train_layers != "last" and recipe.feature_views > 1:
         raise InvalidConfig(
             "training.views-without-last",
-            "feature_views = {views} has no effect with train_layers = all, which changes pictures anew in "
-            "each epoch.",
+            "feature_views = {views} has no effect with train_layers = {layers}, which changes pictures "
+            "anew in each epoch.",
             do="Set feature_views = 1, or train_layers = last.",
             views=recipe.feature_views,
+            layers=recipe.train_layers,
         )
     if recipe.train_layers == "last" and not (recipe.weights or goes_on):
         raise InvalidConfig(

@@ -11,8 +11,10 @@ import torch
 
 from darkroom.training.bench import Bench
 from darkroom.training.epoch import validation_batch
+from darkroom.training.last_layer import FeatureRows
 from darkroom.training.memory import device_peak_bytes, peak_bytes
 from darkroom.training.plan import Costs
+from darkroom.training.seen import LOSSLESS_PX, MOST_SEEN, WIDEST
 from darkroom.training.stopwatch import TIMED, batches_of, wait_for
 
 __all__ = ["LOGS_BYTES", "LOGS_BYTES_PER_EPOCH", "Pace", "disk_bytes", "measured", "weights_bytes"]
@@ -23,8 +25,11 @@ LEAST_S = 0.25
 LOGS_BYTES = 20_000
 """config, environment, card, events and the picture of augmentation, as runs of this version have them."""
 
-LOGS_BYTES_PER_EPOCH = 750
-"""A line of metrics and six points of TensorBoard."""
+LOGS_BYTES_PER_EPOCH = 1600
+"""A line of metrics, seven points of TensorBoard, and the answers to the followed pictures."""
+
+JPEG_SHARE = 0.25
+"""Of its pixels' bytes, about, that a picture of what the network saw takes where it is large."""
 
 COPIES_WHILE_SAVING = 3
 """Weights in memory while they are saved: the best, and what is packed with the optimiser's two means."""
@@ -105,8 +110,18 @@ def disk_bytes(bench: Bench) -> dict[str, int]:
         "best and last weights": 2 * weights,
         "snapshots": snapshots * weights,
         "state to go on from": learner + sum(means),
-        "logs and curves": LOGS_BYTES + recipe.epochs * LOGS_BYTES_PER_EPOCH,
+        "logs and curves": LOGS_BYTES + recipe.epochs * LOGS_BYTES_PER_EPOCH + _seen_bytes(bench),
     }
+
+
+def _seen_bytes(bench: Bench) -> int:
+    """Returns about what the pictures of what the network saw take."""
+    if isinstance(bench.train, FeatureRows):
+        return 0
+    contract = bench.facts.contract
+    each = WIDEST * contract.width_px * contract.height_px * contract.channels
+    large = max(contract.width_px, contract.height_px) > LOSSLESS_PX
+    return int(min(bench.recipe.epochs, MOST_SEEN) * each * (JPEG_SHARE if large else 1))
 
 
 def _validation_of_one(bench: Bench) -> float:

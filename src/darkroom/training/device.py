@@ -19,6 +19,7 @@ __all__ = [
     "choose_device",
     "default_threads",
     "derive_seed",
+    "device_count",
     "device_name",
     "exact_dtype",
     "reproducible",
@@ -48,6 +49,11 @@ def choose_device(name: str) -> torch.device:
             present=", ".join(device for device, there in present.items() if there),
         )
     return torch.device(name)
+
+
+def device_count(device: str) -> int:
+    """Returns how many devices of a kind there are; a processor counts as one."""
+    return torch.cuda.device_count() if device == "cuda" else 1
 
 
 def check_precision(device: torch.device, precision: str) -> None:

@@ -143,6 +143,11 @@ class FeatureRows:
         """Numbers in one vector."""
         return self._tables[0].size
 
+    @property
+    def image_ids(self) -> Sequence[str]:
+        """Ids of the images, in order."""
+        return self._tables[0].image_ids
+
     def begin_epoch(self, epoch: int) -> None:
         """Moves each picture on to its next view; over as many epochs as there are views it shows all."""
         self._view = (self._first + epoch) % len(self._tables)

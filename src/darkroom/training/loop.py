@@ -12,24 +12,29 @@ from pathlib import Path
 import torch
 
 from darkroom.features import FeatureStore
+from darkroom.networks.custom import blamed_on
 from darkroom.networks.start import NetworkStart
 from darkroom.records import MetricPoint
 from darkroom.training import checkpoint
-from darkroom.training.bench import Bench, prepare
+from darkroom.training.bench import Bench
+from darkroom.training.broken import forget_broken
 from darkroom.training.checkpoint import Identity, Keeper, Progress
 from darkroom.training.costs import Pace, measured
 from darkroom.training.device import choose_device, default_threads, device_name, reproducible
+from darkroom.training.distributed import ALONE, Team
 from darkroom.training.epoch import train_epoch, validate
+from darkroom.training.fitting import within_memory
 from darkroom.training.memory import forget_peak
 from darkroom.training.outcome import CardFacts, TrainOutcome
 from darkroom.training.pixels import Rendering
-from darkroom.training.plan import Plan
-from darkroom.training.precision import choose_precision
+from darkroom.training.plan import BatchChoice, Plan
 from darkroom.training.recipe import Recipe
 from darkroom.training.refusals import in_words
 from darkroom.training.reporter import OnProgress, Reporter, ShouldStop
 from darkroom.training.run_folder import RunFolder
 from darkroom.training.selection import advance, is_done
+from darkroom.training.settling import Work
+from darkroom.training.watching import Watch
 
 __all__ = ["train"]
 
@@ -46,6 +51,7 @@ def train(
     features: FeatureStore | None = None,
     start: NetworkStart = NetworkStart(),  # noqa: B008
     plan: Plan = Plan(),  # noqa: B008
+    team: Team = ALONE,
 ) -> TrainOutcome:
     """Trains a network, or goes on with a training that was stopped.
 
@@ -61,6 +67,7 @@ def train(
             not given.
         start: what the network begins with: pretrained weights, the user's file.
         plan: what the clones of a series have in common where the recipe leaves it open.
+        team: the processes that train it together, as this one sees them; the folder of the first counts.
 
     Raises:
         Invalid: there is nothing to train on, or the loss is no longer a number.
@@ -71,25 +78,34 @@ def train(
         Unsupported: the machine has no such device, or not the memory.
         Cancelled: `should_stop` said so.
     """
-    run = RunFolder(folder)
-    progress = _read_progress(run, recipe, seed, facts, plan)
-    device, store = choose_device(recipe.device), features or FeatureStore(folder / "features")
-    with run, reproducible(device, progress.threads), in_words(recipe):
+    run, store = RunFolder(folder), features or FeatureStore(folder / "features")
+    threads = _read_progress(run, recipe, seed, facts, plan, team).threads
+    device = choose_device(recipe.device)
+    work = Work(rendering, recipe, seed, facts, device, store, start, should_stop)
+    # Processes that share a batch cannot try another one each for itself.
+    fitting = work.fitting().find if team.size == 1 else None
+
+    def attempt(batch: BatchChoice | None) -> TrainOutcome:
+        progress = _read_progress(run, recipe, seed, facts, plan, team)
+        progress = team.decided(work.settle(progress, batch) if team.first else progress)
+        bench = work.bench(progress)
+        progress = team.in_turn(lambda: work.begin(bench, progress))
+        bench.team = team
+        return _trained(run, bench, progress, recipe, plan, on_progress, should_stop)
+
+    def smaller(batch: BatchChoice) -> None:
+        run.event("smaller-batch", **batch.model_dump())
+
+    with run, reproducible(device, threads), blamed_on(start.code), in_words(recipe, fitting):
         forget_peak(device)
-        if recipe.precision == "auto" and progress.precision is None:
-            chosen = choose_precision(
-                rendering, recipe, seed, facts, device, start, should_stop=should_stop
-            )
-            progress = progress.model_copy(update={"precision": chosen})
-        precision = progress.precision.precision if progress.precision else ""
-        bench = prepare(rendering, recipe, seed, facts, device, store, start, precision=precision)
-        return _trained(run, bench, progress, plan, on_progress, should_stop)
+        return within_memory(attempt, fitting, recipe, device, smaller) if fitting else attempt(None)
 
 
 def _trained(
     run: RunFolder,
     bench: Bench,
     progress: Progress,
+    asked: Recipe,
     plan: Plan,
     on_progress: OnProgress | None,
     should_stop: ShouldStop | None,
@@ -98,14 +114,19 @@ def _trained(
     recipe, resumed_from = bench.recipe, progress.epoch
     if resumed_from:
         checkpoint.restore(run.state, bench.learner, bench.optimiser, bench.scaler)
-    pace = None if resumed_from else Pace(bench)
-    reporter = Reporter(recipe, bench.total_steps, on_progress, should_stop, pace.batch if pace else None)
+    # What a first epoch takes, with one group open, says nothing about the others.
+    pace = None if resumed_from or recipe.train_layers == "gradual" else Pace(bench)
+    watch = Watch(bench, run.path, progress.history)
+    on_batch = pace.batch if pace else None
+    reporter = Reporter(
+        recipe, bench.total_steps, on_progress, should_stop, on_batch, watch.live, watch.noticed
+    )
     keeper = Keeper(
         run, bench.learner, bench.weights, bench.optimiser, bench.scaler, bench.card, resumed_from
     )
-    _begin(run, bench, progress, plan)
+    _begin(run, bench, progress, asked, plan)
     while not is_done(progress, recipe):
-        point = _epoch(bench, progress.epoch + 1, reporter)
+        point = watch.end_epoch(_epoch(bench, progress.epoch + 1, reporter, watch))
         if pace is not None and progress.epoch == 0:
             progress = _foreseen(run, progress, pace)
         progress = advance(progress, point, recipe)
@@ -113,14 +134,15 @@ def _trained(
         reporter.epoch(point)
         keeper.keep(progress, snapshot_every=recipe.snapshot_every)
     keeper.save(progress)
+    watch.finish()
     return _finish(run, bench, progress, resumed_from)
 
 
-def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:
+def _epoch(bench: Bench, epoch: int, reporter: Reporter, watch: Watch) -> MetricPoint:
     began = time.perf_counter()
-    train = train_epoch(bench, epoch, reporter)
+    train = train_epoch(bench, epoch, reporter, watch)
     trained = time.perf_counter()
-    val = validate(bench, epoch, reporter)
+    val = validate(bench, epoch, reporter, watch)
     return MetricPoint(
         epoch=epoch,
         step=epoch * bench.steps_per_epoch,
@@ -129,6 +151,7 @@ def _epoch(bench: Bench, epoch: int, reporter: Reporter) -> MetricPoint:
         val_loss=val.loss if val else None,
         val_accuracy=val.accuracy if val else None,
         val_miou=val.miou if val else None,
+        val_mean_ap=val.mean_ap if val else None,
         learning_rate=bench.optimiser.param_groups[0]["lr"],
         images_per_second=len(bench.train) / (trained - began),
         duration_s=time.perf_counter() - began,
@@ -143,7 +166,9 @@ def _foreseen(run: RunFolder, progress: Progress, pace: Pace) -> Progress:
     return progress.model_copy(update={"foreseen": pace.foreseen})
 
 
-def _read_progress(run: RunFolder, recipe: Recipe, seed: int, facts: CardFacts, plan: Plan) -> Progress:
+def _read_progress(
+    run: RunFolder, recipe: Recipe, seed: int, facts: CardFacts, plan: Plan, team: Team
+) -> Progress:
     identity = Identity(
         recipe=recipe,
         seed=seed,
@@ -153,14 +178,15 @@ def _read_progress(run: RunFolder, recipe: Recipe, seed: int, facts: CardFacts, 
     )
     saved = checkpoint.read_progress(run.state)
     if saved is None:
-        threads = recipe.threads or (plan.clones.threads if plan.clones else 0) or default_threads()
+        open_to = max(1, default_threads() // team.size)
+        threads = recipe.threads or (plan.clones.threads if plan.clones else 0) or open_to
         precision = plan.precision if recipe.precision == "auto" else None
         return Progress(identity=identity, threads=threads, precision=precision)
     checkpoint.check_same(saved, identity)
     return saved.model_copy(update={"threads": recipe.threads or saved.threads})
 
 
-def _begin(run: RunFolder, bench: Bench, progress: Progress, plan: Plan) -> None:
+def _begin(run: RunFolder, bench: Bench, progress: Progress, asked: Recipe, plan: Plan) -> None:
     machine: dict[str, object] = {
         "device": bench.device.type,
         "device_name": device_name(bench.device),
@@ -168,17 +194,22 @@ def _begin(run: RunFolder, bench: Bench, progress: Progress, plan: Plan) -> None
         "torch": torch.__version__,
         "precision": bench.arithmetic,
     }
+    if bench.team.size > 1:
+        machine["processes"] = bench.team.size
     if progress.precision is not None:
         machine["precision_choice"] = progress.precision.model_dump()
+    settled = {"rate_choice": progress.rate, "batch_choice": progress.batch, "head_start": progress.head}
+    machine |= {name: found.model_dump() for name, found in settled.items() if found is not None}
     if plan.clones is not None:
         machine["clones"] = plan.clones.model_dump()
     about = {"dataset": bench.facts.dataset, "dataset_id": bench.facts.dataset_id, "seed": bench.seed}
-    run.begin(bench.recipe, about=about, machine=machine, history=progress.history)
+    run.begin(asked, about=about, machine=machine, history=progress.history)
     run.write_preview(bench.sheet)
 
 
 def _finish(run: RunFolder, bench: Bench, progress: Progress, resumed_from: int) -> TrainOutcome:
     run.write_card(bench.card(progress.best_epoch))
+    forget_broken(run.path)
     stopped_early = progress.epoch < bench.recipe.epochs
     costs = measured(bench, run.path, sum(point.duration_s for point in progress.history))
     run.event(
@@ -201,4 +232,6 @@ def _finish(run: RunFolder, bench: Bench, progress: Progress, resumed_from: int)
         duration_s=costs.duration_s,
         measured=costs,
         foreseen=progress.foreseen,
+        batch=progress.batch,
+        rate=progress.rate,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from darkroom.training.recipe import Recipe
+from darkroom.training.unfreezing import LayerGroup
 
 __all__ = ["make_optimiser"]
 
@@ -24,8 +25,17 @@ FUSED = {
 on cuda all weights at once (foreach)."""
 
 
-def make_optimiser(recipe: Recipe, network: nn.Module, device: torch.device) -> Optimizer:
+def make_optimiser(
+    recipe: Recipe, network: nn.Module, device: torch.device, groups: Sequence[LayerGroup] = ()
+) -> Optimizer:
     """Makes the recipe's optimiser over the network's weights.
+
+    Args:
+        recipe: how to train.
+        network: what learns.
+        device: where it is.
+        groups: of layers, the last one first; each learns at `layers.rate_decay` times the rate of the
+            group before, which stands in the optimiser's groups as `rate_share`. None learns at one rate.
 
     Weight decay acts on matrices and kernels only: pulling biases and normalisation towards zero does
     not make a network simpler. Source: Goyal et al., Accurate, large minibatch SGD, 2017, section 5.3.
@@ -36,15 +46,25 @@ def make_optimiser(recipe: Recipe, network: nn.Module, device: torch.device) -> 
     Zeiler, 2012.
     """
     trained = [weight for weight in network.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trained if w.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [w for w in trained if w.ndim <= 1], "weight_decay": 0.0},
-    ]
+    parts = _parts(recipe, trained)
+    if groups:
+        parts = [
+            {**part, "rate_share": recipe.layers.rate_decay**depth}
+            for depth, group in enumerate(groups)
+            for part in _parts(recipe, group.weights)
+        ]
     name = recipe.optimiser.name
     options = _options(recipe)
     if name in FUSED:
         options["fused"] = True if device.type in FUSED[name] else None
-    return _KINDS[name](groups, lr=recipe.learning_rate, **options)
+    return _KINDS[name](parts, lr=recipe.learning_rate, **options)
+
+
+def _parts(recipe: Recipe, weights: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+    return [
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 _KINDS: dict[str, Callable[..., Optimizer]] = {

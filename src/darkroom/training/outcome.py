@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from darkroom.records import Contract, Fact, MetricPoint, Task
-from darkroom.training.plan import Costs
+from darkroom.training.plan import BatchChoice, Costs, RateChoice
 
 __all__ = ["CardFacts", "TrainOutcome"]
 
@@ -55,3 +55,7 @@ class TrainOutcome(Fact):
     """What it took: time over all calls, memory of this one, disk as it now is."""
     foreseen: Costs | None = None
     """What its first batches said that all epochs would take."""
+    batch: BatchChoice | None = None
+    """A smaller batch that was taken, as memory did not hold the recipe's."""
+    rate: RateChoice | None = None
+    """The learning rate that was measured, where the recipe says so."""

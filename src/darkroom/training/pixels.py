@@ -30,7 +30,9 @@ class RenderedSplit(Protocol):
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64: index of each picture's class; empty where each pixel has one."""
+        """(N,) int64: index of each picture's class; empty where each pixel has one. Where a picture may
+        have several, (N, classes) of 0 and 1.
+        """
         ...
 
     @property
@@ -101,6 +103,11 @@ class Pixels:
     def __len__(self) -> int:
         return len(self._split)
 
+    @property
+    def image_ids(self) -> Sequence[str]:
+        """Ids of the images, in order."""
+        return self._split.image_ids
+
     def labels(self, indices: Tensor) -> Tensor:
         """Returns labels (n,) for indices (n,) on the device."""
         return self._labels.index_select(0, indices)
@@ -145,6 +152,8 @@ def chunks(count: int) -> Iterator[np.ndarray]:
 
 
 def check_labels(labels: np.ndarray, classes: int) -> None:
+    if labels.ndim == 2:
+        classes = 2  # each label by itself: 0 or 1
     wrong = labels[(labels < 0) | (labels >= classes)]
     if len(wrong):
         raise InvalidLabel(

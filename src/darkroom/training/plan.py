@@ -6,7 +6,7 @@ from typing import Literal
 
 from darkroom.records import Fact
 
-__all__ = ["ClonesChoice", "Costs", "Plan", "PrecisionChoice"]
+__all__ = ["BatchChoice", "ClonesChoice", "Costs", "HeadStart", "Plan", "PrecisionChoice", "RateChoice"]
 
 
 class PrecisionChoice(Fact):
@@ -20,6 +20,43 @@ class PrecisionChoice(Fact):
     """A batch in bfloat16; None where nothing was timed."""
     why: str
     """The reason, in a sentence."""
+
+
+class RateChoice(Fact):
+    """What `find_learning_rate` came to."""
+
+    rate: float
+    """What is taken."""
+    why: str
+    """The reason, in sentences."""
+
+
+class BatchChoice(Fact):
+    """A smaller batch than was asked for, as memory does not hold that one."""
+
+    batch_size: int
+    """Pictures that go through the network together."""
+    accumulate_batches: int
+    """Such batches to a step."""
+    asked: int
+    """The batch that memory does not hold."""
+    picture_bytes: int | None = None
+    """What one more picture in a batch takes, where that could be measured."""
+    why: str
+    """The reason, in sentences."""
+
+
+class HeadStart(Fact):
+    """The last layer that learnt alone before the epochs of a gradual training."""
+
+    epochs: int
+    best_epoch: int
+    """Of those; its weights were begun with."""
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    """At that epoch."""
+    duration_s: float
+    """With the features that were not there yet."""
 
 
 class ClonesChoice(Fact):

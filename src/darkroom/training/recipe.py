@@ -10,12 +10,16 @@ from darkroom.errors import Invalid, InvalidConfig
 from darkroom.networks import find
 from darkroom.operation import UserCode
 from darkroom.records import Config, FrozenMap
+from darkroom.training.chance import Chance
 from darkroom.training.outcome import CardFacts
+from darkroom.training.recipe_parts import Layers, Mixing
 
 __all__ = [
     "Augment",
     "EarlyStopping",
+    "Layers",
     "Loss",
+    "Mixing",
     "Optimiser",
     "Recipe",
     "Schedule",
@@ -108,7 +112,7 @@ class Loss(Config):
     class_weights: Literal["none", "balanced", "by-name"] = "none"
     """How much a picture of each class counts, or a pixel of a mask: none: the same; balanced: the rarer in
     the train split the more, so that all classes count the same together; by-name: as `weight_by_class`
-    says."""
+    says. Where a picture may have several labels, a weight counts where its label holds."""
     weight_by_class: FrozenMap[str, Annotated[float, Field(gt=0, le=1000)]] = {}
     """For by-name: weight of each class; a class that is not named has 1."""
     cross_entropy_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
@@ -168,6 +172,13 @@ class EarlyStopping(Config):
 class Recipe(Config):
     """How a network is trained."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("allow_smaller_batch", "chance", "find_learning_rate"),
+            *("layers", "mixing", "sampling"),
+        }
+    )
+
     network: str = "lenet5"
     """Name in the table of networks, "timm/NAME" for any other of timm, or "custom" with `network_file`."""
     network_file: UserCode | None = None
@@ -182,8 +193,14 @@ class Recipe(Config):
     """Pictures that go through the network together."""
     accumulate_batches: Annotated[int, Field(ge=1, le=4096)] = 1
     """Batches whose gradients make one step: a larger batch where memory is short."""
+    allow_smaller_batch: bool = False
+    """When memory does not hold a batch, go on with the largest part of it that fits, and as many parts to
+    a step as make the same batch; the run says so. Batch normalisation then looks at smaller batches."""
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.002
     """Largest learning rate; the schedule moves it."""
+    find_learning_rate: bool = False
+    """Measure the learning rate before the first epoch, by the range test of `model.find_rate`, in place of
+    `learning_rate`; what was found is kept with the run, and clones find the same."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0005
     """Pull of weights towards zero; not on biases and normalisation layers."""
     dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.0
@@ -201,10 +218,22 @@ class Recipe(Config):
     auto: mean and deviation that pretrained weights ask for, else mean-std."""
     augment: Augment = Augment()
     """Random changes of training pictures."""
-    train_layers: Literal["all", "last"] = "all"
+    mixing: Mixing = Mixing()
+    """Two training pictures made into one; off by default."""
+    sampling: Literal["each-once", "balanced"] = "each-once"
+    """Which pictures make an epoch. each-once: every picture once; balanced: as many, drawn so that every
+    class is seen as often as any other: those of rare classes several times, those of common ones not in
+    every epoch. Figures of train are those of the pictures that were seen."""
+    chance: Chance = Chance()
+    """Seeds of single sources of chance, where they are not to follow the seed of the run."""
+    train_layers: Literal["all", "last", "gradual"] = "all"
     """all: every weight is trained; last: only the last layer, on features that are computed once, and the
     rest stays as the pretrained weights give it. last takes seconds, and needs weights. For segmentation
-    last keeps the encoder as it is and trains decoder and last layer; nothing is computed once."""
+    last keeps the encoder as it is and trains decoder and last layer; nothing is computed once. gradual:
+    the last layer first, then from above group after group of the others, as `layers` says. It needs
+    weights too."""
+    layers: Layers = Layers()
+    """Groups of layers: when each opens, how fast it learns."""
     feature_views: Annotated[int, Field(ge=1, le=64)] = 1
     """For last: views of each training picture that features are computed of: the picture as it is and
     changed views, as `augment` says; each epoch takes one. They are drawn once, not anew in each epoch."""
@@ -212,7 +241,7 @@ class Recipe(Config):
     """When to end before the last epoch."""
     select_by: Literal["val_accuracy", "val_loss"] = "val_accuracy"
     """Which validation figure names the best epoch; equal accuracies are told apart by the loss. For
-    segmentation the mean IoU stands in for the accuracy."""
+    segmentation the mean IoU stands in for the accuracy, for several labels the mean average precision."""
     snapshot_every: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Keep the weights of every so many epochs; 0 keeps only the best and the last."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -246,7 +275,7 @@ def check_fits(
         Invalid: nothing to train on, or only one class.
         InvalidConfig: network, early stopping or contract do not fit the data.
     """
-    if train_count == 0 or len(facts.labels) < 2:
+    if train_count == 0 or len(facts.labels) < (1 if facts.task == "multi-label" else 2):
         raise Invalid(
             "training.nothing-to-learn",
             "Training needs pictures of at least two classes. Received: {count} pictures, {classes}.",

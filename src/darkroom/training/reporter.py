@@ -15,7 +15,8 @@ from darkroom.training.recipe import Recipe
 __all__ = ["OnProgress", "Reporter", "ShouldStop", "not_finite"]
 
 OnProgress = Callable[[int, int, Mapping[str, float]], None]
-"""Called with batches done, batches in all, and figures: "epoch" and "loss", after an epoch all of them."""
+"""Called with batches done, batches in all, and figures: "epoch", "loss", rate, pace and time left; after
+an epoch all of them."""
 
 ShouldStop = Callable[[], bool]
 """Asked at each batch, of training and of validation."""
@@ -33,7 +34,11 @@ class Reporter:
         on_progress: OnProgress | None,
         should_stop: ShouldStop | None,
         on_batch: Callable[[], None] | None = None,
+        live: Callable[[int], Mapping[str, float]] | None = None,
+        broken: Callable[[int, int], Invalid] | None = None,
     ) -> None:
+        self._live = live or (lambda step: {})
+        self._broken = broken or (lambda epoch, step: not_finite(recipe, f"epoch {epoch}, by step {step}"))
         self._note_batch = on_batch
         self._recipe, self._total_steps = recipe, total_steps
         self._tell = on_progress or (lambda done, total, figures: None)
@@ -55,8 +60,8 @@ class Reporter:
             self._told_at = moment
             value = float(loss.detach())  # the only wait for the device inside an epoch
             if not math.isfinite(value):
-                raise not_finite(self._recipe, f"epoch {epoch}, by step {step}")
-            self._tell(step, self._total_steps, {"epoch": epoch, "loss": value})
+                raise self._broken(epoch, step)
+            self._tell(step, self._total_steps, {"epoch": epoch, "loss": value, **self._live(step)})
 
     def look(self, epoch: int) -> None:
         """Looks whether the training is to stop.
@@ -76,13 +81,15 @@ class Reporter:
     def epoch(self, point: MetricPoint) -> None:
         """Notes the figures of one epoch."""
         figures = {name: value for name, value in point.model_dump().items() if value is not None}
+        parts = figures.pop("gradient_norms", {})
+        figures |= {f"gradient_norm.{part}": value for part, value in parts.items()}
         self._tell(point.step, self._total_steps, figures)
 
 
 def not_finite(recipe: Recipe, where: str) -> Invalid:
     """Returns the error for a loss that is not a number."""
     return Invalid(
-        "training.not-finite",
+        "training.not-a-number",
         "The loss is no longer a number: {where}. The learning rate was at most {rate:g}.",
         do="Train again with a smaller learning_rate, or with schedule.warmup_epochs.",
         where=where,

@@ -7,6 +7,8 @@ events.jsonl           what happened, and when
 tensorboard/           the same figures for TensorBoard
 network.py             for the network "custom": the user's file that defines it
 augmentation.png       what training pictures look like
+watch/                 a few answers after each epoch, and what the network saw when
+broken/                the batch at which a loss was no longer a number, and why
 checkpoints/           best, last, epoch-010, … .safetensors
 resume.safetensors     what a killed training goes on from
 model-card.json        written when the training is done
@@ -101,6 +103,9 @@ class RunFolder:
         """Removes what an earlier attempt left that cannot be gone on from."""
         for left in (self.path / "model-card.json", *self.checkpoints.glob("*.safetensors")):
             left.unlink(missing_ok=True)
+        for name in ("watch", "broken"):
+            if (self.path / name).is_dir():
+                atomic.remove(self.path / name)
 
     def log(self, point: MetricPoint) -> None:
         """Adds the figures of one epoch to metrics.jsonl and to TensorBoard's curves."""
@@ -202,8 +207,10 @@ def _curves_of(point: MetricPoint) -> dict[str, float]:
         "accuracy/train": point.train_accuracy,
         "accuracy/val": point.val_accuracy,
         "miou/val": point.val_miou,
+        "mean_ap/val": point.val_mean_ap,
         "learning_rate": point.learning_rate,
         "images_per_second": point.images_per_second,
+        "gradient_norm": point.gradient_norm,
     }
     return {name: value for name, value in figures.items() if value is not None}
 

@@ -22,8 +22,10 @@ def advance(progress: Progress, point: MetricPoint, recipe: Recipe) -> Progress:
 
 def is_done(progress: Progress, recipe: Recipe) -> bool:
     """Returns whether all epochs are trained, or patience has run out."""
-    patience = recipe.early_stopping.patience_epochs
-    waited = progress.epoch - progress.compared_epoch
+    patience, layers, since = recipe.early_stopping.patience_epochs, recipe.layers, progress.compared_epoch
+    if recipe.train_layers == "gradual":  # a group that has not opened yet may still bring something
+        since = max(since, layers.open_every * (layers.groups - 1))
+    waited = progress.epoch - since
     return progress.epoch >= recipe.epochs or (0 < patience <= waited)
 
 
@@ -33,7 +35,13 @@ def _rank(point: MetricPoint, recipe: Recipe) -> tuple[float, ...]:
         return ()
     if recipe.select_by == "val_loss":
         return (-point.val_loss,)
-    return (point.val_accuracy if point.val_miou is None else point.val_miou, -point.val_loss)
+    return (_deciding(point, point.val_accuracy), -point.val_loss)
+
+
+def _deciding(point: MetricPoint, accuracy: float) -> float:
+    """Returns the figure that stands for the accuracy: mean IoU of masks, mean AP of several labels."""
+    found = point.val_miou if point.val_mean_ap is None else point.val_mean_ap
+    return accuracy if found is None else found
 
 
 def _gain(point: MetricPoint, before: MetricPoint, recipe: Recipe) -> float:

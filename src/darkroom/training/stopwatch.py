@@ -16,7 +16,7 @@ from darkroom.training.bench import Bench, cut, prepare
 from darkroom.training.epoch import train_epoch, validate
 from darkroom.training.outcome import CardFacts
 from darkroom.training.pixels import RenderedSplit, Rendering
-from darkroom.training.recipe import Recipe
+from darkroom.training.recipe import Layers, Recipe
 from darkroom.training.reporter import Reporter, ShouldStop
 
 __all__ = ["TIMED", "Few", "Stopwatch", "batches_of", "wait_for"]
@@ -102,7 +102,11 @@ class Stopwatch:
         should_stop: ShouldStop | None = None,
     ) -> None:
         # A batch is timed, whatever makes a step; the loss of the few may lack classes.
-        timed = recipe.model_copy(update={"accumulate_batches": 1, "learning_rate": TIMED_RATE})
+        timed = recipe.model_copy(
+            update={"accumulate_batches": 1, "learning_rate": TIMED_RATE, "find_learning_rate": False}
+        )
+        if recipe.train_layers == "gradual":  # as in the epochs in which every group is open
+            timed = timed.model_copy(update={"train_layers": "all", "layers": Layers()})
 
         def lay_out(batches: int) -> Bench:
             few = Few(rendering, batches * recipe.batch_size)

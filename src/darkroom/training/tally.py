@@ -24,6 +24,8 @@ class Figures(NamedTuple):
     """Share of right answers; of masks, of right pixels."""
     miou: float | None = None
     """Of masks: mean IoU of the classes that they show."""
+    mean_ap: float | None = None
+    """Of several labels: mean average precision of those that some picture has."""
 
 
 class Tally:
@@ -66,14 +68,19 @@ class Tally:
         if not self._logits:
             return
         logits, labels = torch.cat(self._logits).float(), torch.cat(self._labels)
-        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        loss, right = self._added(logits, labels)
         if not torch.isfinite(loss):
             raise ArithmeticError(self._batches + self._first_not_finite())
         self._loss += loss
-        self._correct += (logits.argmax(1) == labels).sum()
+        self._correct += right
         self._count += len(labels)
         self._batches += len(self._logits)
         self._logits, self._labels, self._values = [], [], 0
+
+    def _added(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the sum of the losses, and how many answers are right."""
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        return loss, (logits.argmax(1) == labels).sum()
 
     def _first_not_finite(self) -> int:
         for number, logits in enumerate(self._logits, start=1):

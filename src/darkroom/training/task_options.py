@@ -19,6 +19,14 @@ def check_task_options(recipe: Recipe, task: Task) -> None:
     if task == "segmentation":
         _check_masks(recipe)
         return
+    if task == "multi-label" and recipe.loss.label_smoothing:
+        raise InvalidConfig(
+            "training.smoothing-of-label-sets",
+            "loss.label_smoothing = {share:g} spreads one right answer over the others; where any number "
+            "of labels may hold there is no such answer.",
+            do="Leave it out. loss.name = focal makes easy labels count less.",
+            share=recipe.loss.label_smoothing,
+        )
     of_masks = {
         "loss.dice_weight": (recipe.loss.dice_weight, 0.0),
         "loss.cross_entropy_weight": (recipe.loss.cross_entropy_weight, 1.0),

@@ -8,12 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from darkroom.errors import Invalid
-from darkroom.evaluation import Predictions
+from darkroom.evaluation import MaskAnswers, Predictions
 from darkroom.evaluation.clones import verdict
 from darkroom.records import Fact, Interval
-from darkroom.statistics import paired_difference, spread, t_quantile
+from darkroom.statistics import (
+    around_both,
+    paired_difference,
+    percentile_interval,
+    undivided,
+    welch_reach,
+)
+from darkroom.tasks.segmentation import miou_of, resample
 
-__all__ = ["Evidence", "compare_clones", "compare_figures"]
+__all__ = ["Evidence", "compare_clones", "compare_figures", "compare_mask_clones", "paired_masks"]
 
 
 class Evidence(Fact):
@@ -55,9 +62,7 @@ def compare_clones(
 
     Source: variances of independent causes add; Welch, The generalization of Student's problem, 1947.
     """
-    shared = sorted(set(first[0].image_ids) & set(second[0].image_ids))
-    if not shared:
-        raise Invalid("tune.no-shared-pictures", "The clones of the two recipes share no picture.")
+    shared = _shared_ids(first[0].image_ids, second[0].image_ids)
     right = [_right(one, shared) for one in (*first, *second)]
     ours, theirs = np.array(right[: len(first)]), np.array(right[len(first) :])
     groups = _groups(first[0], shared)
@@ -65,15 +70,49 @@ def compare_clones(
         ours.mean(axis=0), theirs.mean(axis=0), groups, level=level, draws=draws, seed=seed
     )
     means = tuple(map(float, ours.mean(axis=1))), tuple(map(float, theirs.mean(axis=1)))
-    beside = _beside(*means, level)
-    reach = (
-        math.hypot(pictures.value - pictures.low, beside),
-        math.hypot(pictures.high - pictures.value, beside),
-    )
-    found = _around(pictures.value, *reach, pictures)
+    found = around_both(pictures, welch_reach(*means, level))
     return Evidence(
         verdict=verdict(found), difference=found, first=means[0], second=means[1], pictures=len(shared)
     )
+
+
+def compare_mask_clones(
+    first: Sequence[MaskAnswers],
+    second: Sequence[MaskAnswers],
+    *,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Evidence:
+    """Compares the mean IoU, picture by picture; see `compare_clones`.
+
+    Raises:
+        Invalid: they share no picture.
+    """
+    shared = _shared_ids(first[0].image_ids, second[0].image_ids)
+    counts = [_counts(one, shared) for one in (*first, *second)]
+    pictures = _mask_pictures(
+        counts, len(first), _groups(first[0], shared), level=level, draws=draws, seed=seed
+    )
+    figures = [float(miou_of(one.sum(axis=0, dtype=np.int64))) for one in counts]
+    ours, theirs = tuple(figures[: len(first)]), tuple(figures[len(first) :])
+    found = around_both(pictures, welch_reach(ours, theirs, level))
+    return Evidence(
+        verdict=verdict(found), difference=found, first=ours, second=theirs, pictures=len(shared)
+    )
+
+
+def paired_masks(
+    first: MaskAnswers, second: MaskAnswers, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> Interval:
+    """Returns the difference of two runs' mean IoU with what other pictures would change of it.
+
+    Raises:
+        Invalid: they share no picture.
+    """
+    shared = _shared_ids(first.image_ids, second.image_ids)
+    counts = [_counts(one, shared) for one in (first, second)]
+    return _mask_pictures(counts, 1, _groups(first, shared), level=level, draws=draws, seed=seed)
 
 
 def compare_figures(
@@ -85,7 +124,7 @@ def compare_figures(
     """
     sign = -1.0 if smaller_is_better else 1.0
     value = sign * (math.fsum(first) / len(first) - math.fsum(second) / len(second))
-    reach = _beside(first, second, level)
+    reach = welch_reach(first, second, level)
     found = Interval(
         value=value,
         low=value - reach,
@@ -97,33 +136,58 @@ def compare_figures(
     return Evidence(verdict=verdict(found), difference=found, first=tuple(first), second=tuple(second))
 
 
+def _shared_ids(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    shared = sorted(set(first) & set(second))
+    if not shared:
+        raise Invalid("tune.no-shared-pictures", "The clones of the two recipes share no picture.")
+    return shared
+
+
+def _counts(one: MaskAnswers, shared: Sequence[str]) -> np.ndarray:
+    """Returns the counts of pixels of some pictures, (N, 7, C)."""
+    places = {image_id: place for place, image_id in enumerate(one.image_ids)}
+    return one.counts[[places[image_id] for image_id in shared]]
+
+
+def _mask_pictures(
+    counts: Sequence[np.ndarray],
+    ours: int,
+    groups: list[str | None] | None,
+    *,
+    level: float,
+    draws: int,
+    seed: int,
+) -> Interval:
+    """Returns mean over clones less mean over the others, each picture drawn with all of its answers.
+
+    Args:
+        counts: (N, 7, C) of each clone, those of the first recipe before the others.
+        ours: how many of them are of the first recipe.
+        groups: pictures of one group are drawn together.
+        level: share of such intervals that hold the true difference.
+        draws: how many times the pictures are drawn.
+        seed: the same seed gives the same interval.
+
+    Source: as `tasks.segmentation.paired_miou`, of means over clones.
+    """
+    found = [resample(one, groups, draws=draws, seed=seed, level=level) for one in counts]
+    weights = np.where(np.arange(len(counts)) < ours, 1 / ours, -1 / (len(counts) - ours))
+    value = float(weights @ [float(miou_of(one.whole)) for one in found])
+    drawn = weights @ np.stack([miou_of(one.drawn) for one in found])
+    first, count = found[0], len(counts[0])
+    if count == 1 or all(np.array_equal(one, counts[0]) for one in counts):
+        return undivided(value, first.groups or first.images, count, level)
+    return percentile_interval(value, drawn, level=level, count=count, method=first.method)
+
+
 def _right(one: Predictions, shared: Sequence[str]) -> np.ndarray:
     places = {image_id: place for place, image_id in enumerate(one.image_ids)}
     chosen = np.array([places[image_id] for image_id in shared])
     return (one.answers == one.labels)[chosen].astype(np.float64)
 
 
-def _groups(one: Predictions, shared: Sequence[str]) -> list[str | None] | None:
+def _groups(one: Predictions | MaskAnswers, shared: Sequence[str]) -> list[str | None] | None:
     if one.groups is None:
         return None
     places = {image_id: place for place, image_id in enumerate(one.image_ids)}
     return [one.groups[places[image_id]] for image_id in shared]
-
-
-def _beside(first: Sequence[float], second: Sequence[float], level: float) -> float:
-    """Returns how far other seeds move the difference of two means; unknown without two clones each."""
-    if min(len(first), len(second)) < 2:
-        return math.inf
-    parts = [(spread(list(one)).sd or 0.0) ** 2 / len(one) for one in (first, second)]
-    total = sum(parts)
-    if total == 0:
-        return 0.0
-    free = total**2 / sum(
-        part**2 / (len(one) - 1) for part, one in zip(parts, (first, second), strict=True) if part
-    )
-    return t_quantile(level, max(1, int(free))) * math.sqrt(total)
-
-
-def _around(value: float, below: float, above: float, pictures: Interval) -> Interval:
-    ends = {"value": value, "low": max(-1.0, value - below), "high": min(1.0, value + above)}
-    return pictures.model_copy(update=ends | {"method": f"{pictures.method}, and t over seeds"})

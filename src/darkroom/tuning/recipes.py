@@ -120,8 +120,32 @@ def _settled(found: dict[str, Any]) -> dict[str, Any]:
     if "dropout" not in find(found["network"]).options:
         found["dropout"] = 0.0
     changes = Augment.model_validate(found["augment"]) != Augment()
-    if found["train_layers"] == "all" or not changes:
+    # Maps of masks are not kept as features are: their pictures change anew in each epoch.
+    anew = "segmentation" in find(found["network"]).tasks
+    found = _with_layers(found, defaults)
+    if found["train_layers"] != "last" or not changes or anew:
         found["feature_views"] = 1
     elif found["feature_views"] == 1:
         found["feature_views"] = VIEWS
+    return found
+
+
+def _with_layers(found: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a recipe whose options of layers, mixing and the measured rate go with the rest of it."""
+    usual = defaults["layers"]  # a study of before has no such options
+    layers = dict(found.get("layers", usual))
+    if found["train_layers"] == "last":
+        layers = dict(usual)
+    elif found["train_layers"] == "all":
+        gradual = ("open_every", "head_epochs", "head_rate")
+        idle = (*gradual, "groups") if layers["rate_decay"] == 1 else gradual
+        layers |= {name: usual[name] for name in idle}
+    mixing = (
+        defaults["mixing"] if found["train_layers"] == "last" else found.get("mixing", defaults["mixing"])
+    )
+    found = {**found, "layers": layers, "mixing": mixing}
+    if found.get("find_learning_rate"):
+        found["learning_rate"] = defaults["learning_rate"]
+    if found.get("sampling") == "balanced":
+        found["loss"] = {**found["loss"], "class_weights": "none", "weight_by_class": {}}
     return found

@@ -17,7 +17,7 @@ TrialState = Literal["running", "finished", "pruned", "failed", "refused", "repe
 what another trial was asked for."""
 
 Aim = Literal["metric", "model_bytes", "memory_bytes", "latency_ms"]
-Metric = Literal["val.accuracy", "val.loss", "val.miou"]
+Metric = Literal["val.accuracy", "val.loss", "val.mean_ap", "val.miou"]
 
 SMALLER_IS_BETTER = ("val.loss", "model_bytes", "memory_bytes", "latency_ms")
 
