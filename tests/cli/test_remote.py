@@ -138,7 +138,9 @@ def test_a_sweep_makes_a_job_of_each_request(server: Workspace, capsys: pytest.C
 
 def test_ctrl_c_cancels_the_job(tmp_path: Path) -> None:
     shutil.rmtree(pictures(tmp_path / "photos", 1))
-    pictures(tmp_path / "photos", 1797)
+    for photo in sorted(pictures(tmp_path / "photos", 1797).glob("*/*.png")):
+        for number in range(6):  # enough that they are still being read when the signal comes
+            photo.with_stem(f"{photo.stem}-{number}").hardlink_to(photo)
     root = project(tmp_path / "p")
     with served(root, DARKROOM_WORKERS="2"), Workspace(root) as workspace:
         command = subprocess.Popen(

@@ -148,7 +148,7 @@ def test_python_refuses_what_the_shell_refuses(project):
 
 def test_each_operation_has_help_in_the_shell(capsys):
     for operation in operations().values():
-        assert main([*operation.name.split("."), "--help"]) == 0
+        assert main([*operation.words.split(), "--help"]) == 0
         shown = said(capsys).out
         assert operation.summary.split(",")[0][:40] in " ".join(shown.split())
         for parameter in operation.parameters:

@@ -223,6 +223,7 @@ def test_a_job_that_was_killed_is_lost_and_can_be_resumed(stuck: Workspace) -> N
         made = runner.submit("run", {}).id
         running = until_state(stuck, made, "running")
         assert running.pid is not None
+        wait_until(lambda: "running" in told_states(stuck, made), "it says so itself")
         os.kill(running.pid, signal.SIGKILL)
         assert runner.wait(made).state == "lost"
         runner.resume(made)

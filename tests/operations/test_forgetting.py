@@ -132,9 +132,9 @@ def test_a_bundle_of_a_marked_run_says_so_in_its_card(copy: Workspace) -> None:
 
     with copy as workspace:
         _, card = load(workspace.runs_folder / "r-1" / "checkpoints" / "best.safetensors")
-        assert _with_figures(workspace, "r-1", card).forgotten == 0
+        assert _with_figures(workspace, "r-1", card, None).forgotten == 0
         call(workspace, "image.forget", images=(a_member(workspace), a_member(workspace, "train")))
-        assert _with_figures(workspace, "r-1", card).forgotten == 2
+        assert _with_figures(workspace, "r-1", card, None).forgotten == 2
 
 
 def test_a_bundle_whose_golden_vectors_are_made_of_the_picture_goes(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_flowers_are_told_apart_as_well_as_by_logistic_regression(
     tmp_path: Path, shared_data: Path, weights: Path, network: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DARKROOM_WEIGHTS", str(weights))
+    monkeypatch.setenv("DARKROOM_THREADS", "1")  # another test runs beside it
     (tmp_path / "darkroom.toml").write_text('[project]\nname = "flowers"\n', encoding="utf-8")
     recipe = Recipe.model_validate(
         {**LAST_LAYER_RECIPE, "network": network, "weights": NETWORKS[network], "device": "cpu"}

@@ -93,7 +93,7 @@ def test_no_pictures_or_one_class_is_nothing_to_learn():
 def test_a_task_that_the_network_cannot_do_is_refused():
     facts = FACTS.model_copy(update={"task": "segmentation"})
     with pytest.raises(
-        InvalidConfig, match="lenet5 is for classification; the dataset is for segmentation"
+        InvalidConfig, match="lenet5 is for classification, multi-label; the dataset is for segmentation"
     ):
         check_fits(Recipe(), facts, SHAPE, 10, 10)
 
