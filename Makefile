@@ -9,7 +9,7 @@ PORT ?= 8400
 
 BIN := .venv/bin
 # Two workers with one thread each keep two cores busy; more threads would only push each other aside.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full check docs serve clean

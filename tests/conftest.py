@@ -41,6 +41,18 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of children would co
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 
 
+LONG = {
+    "test_clones_stopped.py", "test_diagnosis.py", "test_exporters.py", "test_full_disk.py", "test_guide.py",
+    "test_kill.py", "test_lessons.py", "test_main_job.py", "test_networks.py", "test_photos.py",
+    "test_readme.py", "test_remote.py",
+}  # fmt: skip
+"""Files that begin first, so that at the end no worker waits for another one's long file."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real pictures: DARKROOM_TEST_DATA, else shared/data beside the repository."""

@@ -18,8 +18,7 @@ FIRST = GUIDE / "first-project.md"
 IN_AN_APP = GUIDE / "in-an-app.md"
 OTHERS = sorted(path for path in GUIDE.glob("*.md") if path != FIRST)
 EVERY_TIME = {
-    "darkroom-toml", "from-digits", "in-an-app", "jobs", "limits", "python", "retention", "server",
-    "when-something-is-wrong",
+    "from-digits", "in-an-app", "jobs", "limits", "python", "server", "when-something-is-wrong",
 }  # fmt: skip
 """Pages worked through by every run of the tests. The others train more, and are left to the full tests."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")

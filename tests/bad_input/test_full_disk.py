@@ -24,6 +24,7 @@ ONE_AT_A_TIME = {"DARKROOM_WORKERS": "1", "DARKROOM_THREADS": "1", "OMP_NUM_THRE
 TIMINGS = {"duration_s", "images_per_second", "time_left_s"}
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_gone_on_from_up_to_the_evaluation(tmp_path: Path) -> None:
     told = refused_and_compared(tmp_path, until="evaluate")
     assert len(told) > 50

@@ -174,6 +174,7 @@ def test_options_that_do_not_go_together_are_refused(tmp_path, start, changes, m
         trained(tmp_path, start, LAST.model_copy(update=changes))
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_in_the_same_bits(tmp_path, weights):
     whole = tmp_path / "whole"
     last_child.main(whole, weights)

@@ -86,7 +86,7 @@ def labels(evidence: Evidence) -> Verdict:
     name, found = "labels look wrong", evidence.labels
     if found is None:
         return _open(name, "There were no features to hold the labels against.")
-    sure, rest = found.among_sure, f"{found.basis}, {found.count:,} pictures of train and val"
+    sure, rest = found.among_sure, f"{found.basis}, {found.pictures:,} pictures of train and val"
     seen = [
         f"A logistic regression on {rest}, asked about pictures that it was not fitted on, disagrees with "
         f"{percent(sure)} of the labels where it is surest (a third of them), with {found.among_next:.1%} "
