@@ -42,10 +42,19 @@ runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 
 
 LONG = {
-    "test_clones_stopped.py", "test_diagnosis.py", "test_exporters.py", "test_full_disk.py", "test_guide.py",
-    "test_kill.py", "test_lessons.py", "test_main_job.py", "test_networks.py", "test_photos.py",
-    "test_readme.py", "test_remote.py",
-}  # fmt: skip
+    "test_clones_stopped.py",
+    "test_diagnosis.py",
+    "test_exporters.py",
+    "test_full_disk.py",
+    "test_guide.py",
+    "test_kill.py",
+    "test_lessons.py",
+    "test_main_job.py",
+    "test_networks.py",
+    "test_photos.py",
+    "test_readme.py",
+    "test_remote.py",
+}
 """Files that begin first, so that at the end no worker waits for another one's long file."""
 
 
