@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from darkroom.errors import Invalid
+from darkroom.evaluation.label_set_record import LabelSetEvaluation
+from darkroom.evaluation.mask_record import MaskEvaluation
 from darkroom.evaluation.predictions import Predictions
 from darkroom.evaluation.record import ClassSpread, ClonesSummary, Comparison, Evaluation, Verdict
 from darkroom.records import Interval, Spread
@@ -21,11 +23,13 @@ __all__ = [
     "ClonesSummary",
     "Comparison",
     "compare",
+    "check_alike",
     "mean_over_pairs",
     "places_in_all",
     "share_spread",
     "shared_places",
     "summarise",
+    "taken",
     "verdict",
 ]
 
@@ -53,7 +57,7 @@ def summarise(
     Raises:
         Invalid: there are no evaluations, or they are not of the same classes and images.
     """
-    _check(evaluations)
+    check_alike(evaluations)
     rows = zip(*(evaluation.figures.classes for evaluation in evaluations), strict=True)
     return ClonesSummary(
         runs=tuple(evaluation.source.run for evaluation in evaluations),
@@ -175,7 +179,7 @@ def _shared(first: Predictions, second: Predictions) -> tuple[Predictions, Predi
     """Returns both, cut down to the images they share, in the first one's order."""
     if first.image_ids != second.image_ids:
         mine, theirs = places_in_all((first, second))
-        first, second = _taken(first, mine), _taken(second, theirs)
+        first, second = taken(first, mine), taken(second, theirs)
     _check_labels(first.labels, second.labels)
     return first, second
 
@@ -190,7 +194,8 @@ def _check_labels(first: np.ndarray, second: np.ndarray) -> None:
         )
 
 
-def _taken(predictions: Predictions, places: np.ndarray) -> Predictions:
+def taken(predictions: Predictions, places: np.ndarray) -> Predictions:
+    """Returns the answers to some of the images, (n,) of their places, in that order."""
     groups = predictions.groups
     return Predictions(
         tuple(predictions.image_ids[place] for place in places),
@@ -200,7 +205,12 @@ def _taken(predictions: Predictions, places: np.ndarray) -> Predictions:
     )
 
 
-def _check(evaluations: Sequence[Evaluation]) -> None:
+def check_alike(evaluations: Sequence[Evaluation | LabelSetEvaluation | MaskEvaluation]) -> None:
+    """Refuses to summarise nothing, or evaluations on other images.
+
+    Raises:
+        Invalid: there are none, or they are of different images or classes.
+    """
     if not evaluations:
         raise Invalid("evaluation.no-clones", "A summary needs at least one evaluation. Received: none.")
     kinds = {(one.labels, one.figures.count, one.source.dataset_id) for one in evaluations}

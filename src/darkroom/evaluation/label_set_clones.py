@@ -8,7 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from darkroom.errors import Invalid
-from darkroom.evaluation.clones import mean_over_pairs, share_spread, shared_places, verdict
+from darkroom.evaluation.clones import (
+    check_alike,
+    mean_over_pairs,
+    share_spread,
+    shared_places,
+    taken,
+    verdict,
+)
 from darkroom.evaluation.label_set_ranking import RANKING_DRAWS, draw_images, drawn_mean_ap
 from darkroom.evaluation.label_set_record import LabelSetClonesSummary, LabelSetEvaluation, LabelSpread
 from darkroom.evaluation.predictions import Predictions
@@ -54,7 +61,7 @@ def summarise_label_sets(found: Sequence[LabelSetsJudged], *, level: float = 0.9
         Invalid: there are none, or they are not of the same labels and images.
     """
     evaluations = [one.evaluation for one in found]
-    _check(evaluations)
+    check_alike(evaluations)
     figures = [one.figures for one in evaluations]
 
     def of(name: str) -> Spread:
@@ -150,31 +157,5 @@ def _shared(*models: LabelSetsJudged) -> list[LabelSetsJudged]:
     """Returns models, cut down to the images that all were asked about, in one order."""
     places = shared_places([one.predictions for one in models])
     return [
-        one._replace(predictions=_taken(one.predictions, at))
-        for one, at in zip(models, places, strict=True)
+        one._replace(predictions=taken(one.predictions, at)) for one, at in zip(models, places, strict=True)
     ]
-
-
-def _taken(predictions: Predictions, places: np.ndarray) -> Predictions:
-    groups = predictions.groups
-    return predictions._replace(
-        image_ids=tuple(predictions.image_ids[place] for place in places),
-        labels=predictions.labels[places],
-        groups=None if groups is None else tuple(groups[place] for place in places),
-        probabilities=predictions.probabilities[places],
-        brightness=None,
-    )
-
-
-def _check(evaluations: Sequence[LabelSetEvaluation]) -> None:
-    if not evaluations:
-        raise Invalid("evaluation.no-clones", "A summary needs at least one evaluation. Received: none.")
-    kinds = {(one.labels, one.figures.count, one.source.dataset_id) for one in evaluations}
-    if len(kinds) > 1:
-        raise Invalid(
-            "evaluation.other-images",
-            "Clones can only be summarised on the same images and classes. Received: {kinds} different "
-            "sets.",
-            do="Evaluate all clones on the same dataset version.",
-            kinds=len(kinds),
-        )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from darkroom.errors import Invalid
-from darkroom.evaluation.clones import mean_over_pairs, places_in_all, share_spread, verdict
+from darkroom.evaluation.clones import check_alike, mean_over_pairs, places_in_all, share_spread, verdict
 from darkroom.evaluation.mask_answers import MaskAnswers
 from darkroom.evaluation.mask_record import MaskClassSpread, MaskClonesSummary, MaskEvaluation
 from darkroom.evaluation.record import Comparison
@@ -31,7 +31,7 @@ def summarise_masks(
     Raises:
         Invalid: there are no evaluations, or they are not of the same classes and images.
     """
-    _check(evaluations)
+    check_alike(evaluations)
     figures = [one.figures for one in evaluations]
     rows = zip(*(one.classes for one in figures), strict=True)
     return MaskClonesSummary(
@@ -143,18 +143,4 @@ def _check_pair(first: MaskAnswers, second: MaskAnswers, mine: np.ndarray, their
             "The two evaluations do not agree on what is right for {count} images.",
             do="Evaluate both runs on the same dataset version.",
             count=differing,
-        )
-
-
-def _check(evaluations: Sequence[MaskEvaluation]) -> None:
-    if not evaluations:
-        raise Invalid("evaluation.no-clones", "A summary needs at least one evaluation. Received: none.")
-    kinds = {(one.labels, one.figures.count, one.source.dataset_id) for one in evaluations}
-    if len(kinds) > 1:
-        raise Invalid(
-            "evaluation.other-images",
-            "Clones can only be summarised on the same images and classes. Received: {kinds} different "
-            "sets.",
-            do="Evaluate all clones on the same dataset version.",
-            kinds=len(kinds),
         )
