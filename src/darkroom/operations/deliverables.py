@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.documents import TrainedClone
-    from darkroom.documents.blocks import Section
+    from darkroom.documents.blocks import Paper, Section
     from darkroom.evaluation import ClonesSummary, Evaluation
     from darkroom.export import ParityReport
     from darkroom.networks.start import NetworkStart
@@ -35,6 +35,7 @@ __all__ = [
     "thumbnails",
     "trained_clones",
     "training_page_of",
+    "write_evaluation",
 ]
 
 THUMBNAIL_PX = 160
@@ -157,9 +158,7 @@ def deliver_evaluation(
     """
     from darkroom.documents import evaluation_page, evaluation_paper
 
-    split = evaluations[0].source.split
-    facts: dict[str, Any] = {
-        "project": workspace.project.project.name,
+    facts = {
         "evaluations": evaluations,
         "clones": clones,
         "pictures": thumbnails(workspace, (one.image_id for found in evaluations for one in found.worst)),
@@ -168,17 +167,35 @@ def deliver_evaluation(
         "looks_in_all": looks,
         "more": more,
     }
-    page = evaluation_page(**facts)
+    return write_evaluation(workspace, facts, evaluation_page, evaluation_paper)
+
+
+def write_evaluation(
+    workspace: Workspace, facts: Mapping[str, Any], page: Callable[..., bytes], paper: Callable[..., Paper]
+) -> tuple[str, Papers]:
+    """Writes the page of an evaluation of any task, the same as .docx and PDF, and its figures as JSON.
+
+    Args:
+        workspace: the project.
+        facts: what page and paper are made of: evaluations, clones, gates and more.
+        page: makes the page.
+        paper: makes the paper.
+
+    Returns:
+        The page's path, and what lies beside it.
+    """
+    facts = {"project": workspace.project.project.name, **facts}
     figures = {
-        "gates": [gate.model_dump(mode="json") for gate in gates],
-        "clones": clones.model_dump(mode="json"),
-        "runs": [one.model_dump(mode="json") for one in evaluations],
+        "gates": [gate.model_dump(mode="json") for gate in facts["gates"]],
+        "clones": facts["clones"].model_dump(mode="json"),
+        "runs": [one.model_dump(mode="json") for one in facts["evaluations"]],
     }
-    place = evaluation_page_of([one.source.run for one in evaluations], split)
+    sources = [one.source for one in facts["evaluations"]]
+    place = evaluation_page_of([one.run for one in sources], sources[0].split)
     figures_place = place.removesuffix(".html") + ".json"
     _write(workspace, figures_place, (json.dumps(figures, indent=1) + "\n").encode())
-    papers = deliver_papers(workspace, place, evaluation_paper(**facts))
-    return _write(workspace, place, page), papers
+    papers = deliver_papers(workspace, place, paper(**facts))
+    return _write(workspace, place, page(**facts)), papers
 
 
 def deliver_parity(workspace: Workspace, bundle: str, report: ParityReport) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from darkroom import atomic
 from darkroom.operations.calibrating import CalibrateReport
 from darkroom.operations.evaluation import EvaluateReport
 from darkroom.operations.gates import check_names, hold_quality
@@ -14,7 +12,7 @@ from darkroom.operations.handed_over import handed_over_run, take_back
 from darkroom.operations.judged import count_looks
 from darkroom.operations.label_set_judged import judged_label_sets
 from darkroom.operations.operating_points import keep_point
-from darkroom.operations.papers import Papers, deliver_papers
+from darkroom.operations.papers import Papers
 from darkroom.operations.varying import distinct_clones, same_recipe
 from darkroom.records import Gate, Interval, Split, missed_gates
 from darkroom.workspace import Workspace
@@ -128,28 +126,16 @@ def _deliver(
 ) -> tuple[str, Papers]:
     """Writes the page, the same as .docx and PDF, and the figures as JSON."""
     from darkroom.documents import label_sets_page, label_sets_paper
-    from darkroom.operations.deliverables import evaluation_page_of, thumbnails
+    from darkroom.operations.deliverables import thumbnails, write_evaluation
 
-    split = evaluations[0].source.split
-    facts: dict[str, Any] = {
-        "project": workspace.project.project.name,
+    facts = {
         "evaluations": evaluations,
         "clones": clones,
         "pictures": thumbnails(workspace, (one.image_id for found in evaluations for one in found.worst)),
         "gates": gates,
         "looks_in_all": looks,
     }
-    figures = {
-        "gates": [gate.model_dump(mode="json") for gate in gates],
-        "clones": clones.model_dump(mode="json"),
-        "runs": [one.model_dump(mode="json") for one in evaluations],
-    }
-    place = evaluation_page_of([one.source.run for one in evaluations], split)
-    page = workspace.deliverables / place
-    atomic.write_text(page.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
-    papers = deliver_papers(workspace, place, label_sets_paper(**facts))
-    atomic.write_bytes(page, label_sets_page(**facts))
-    return workspace.relative(page), papers
+    return write_evaluation(workspace, facts, label_sets_page, label_sets_paper)
 
 
 def _spoken(one: LabelSetEvaluation) -> Iterator[str]:

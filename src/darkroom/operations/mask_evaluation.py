@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from darkroom import atomic
 from darkroom.operations.evaluation import EvaluateReport
 from darkroom.operations.gates import check_names, hold_quality
 from darkroom.operations.handed_over import handed_over_run, take_back
 from darkroom.operations.judged import count_looks
 from darkroom.operations.mask_judged import judged_masks
-from darkroom.operations.papers import Papers, deliver_papers
+from darkroom.operations.papers import Papers
 from darkroom.operations.run_pictures import pictures_of
 from darkroom.operations.varying import distinct_clones, same_recipe
 from darkroom.records import Gate, Interval, Split, missed_gates
@@ -82,28 +80,16 @@ def _deliver(
 ) -> tuple[str, Papers]:
     """Writes the page, the same as .docx and PDF, and the figures as JSON."""
     from darkroom.documents import segmentation_page, segmentation_paper
-    from darkroom.operations.deliverables import evaluation_page_of
+    from darkroom.operations.deliverables import write_evaluation
 
-    split = evaluations[0].source.split
-    facts: dict[str, Any] = {
-        "project": workspace.project.project.name,
+    facts = {
         "evaluations": evaluations,
         "clones": clones,
         "shown": _shown(workspace, evaluations, answers),
         "gates": gates,
         "looks_in_all": looks,
     }
-    figures = {
-        "gates": [gate.model_dump(mode="json") for gate in gates],
-        "clones": clones.model_dump(mode="json"),
-        "runs": [one.model_dump(mode="json") for one in evaluations],
-    }
-    place = evaluation_page_of([one.source.run for one in evaluations], split)
-    page = workspace.deliverables / place
-    atomic.write_text(page.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
-    papers = deliver_papers(workspace, place, segmentation_paper(**facts))
-    atomic.write_bytes(page, segmentation_page(**facts))
-    return workspace.relative(page), papers
+    return write_evaluation(workspace, facts, segmentation_page, segmentation_paper)
 
 
 def _shown(
