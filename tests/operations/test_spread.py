@@ -7,6 +7,8 @@ import json
 import pytest
 
 from darkroom.errors import InvalidConfig
+from darkroom.operations.spreading import _too_coarse
+from darkroom.statistics import spread
 from tests.documents.test_pages import TAGS, Page
 from tests.operations.clone_projects import DATASET, call, digits_project
 
@@ -50,6 +52,11 @@ def test_stress_stands_beside_the_split_and_takes_something_away(report):
 def test_the_ensemble_is_held_against_the_mean_clone(report):
     assert report.ensemble - report.figures["accuracy"].mean == pytest.approx(report.ensemble_gain.value)
     assert report.ensemble_verdict in ("better", "worse", "no difference shown")
+
+
+@pytest.mark.parametrize(("values", "lines"), [([0.9, 0.9], 1), ([0.9, 0.8], 0)])
+def test_equal_clones_are_said_to_prove_little(values, lines):
+    assert len(list(_too_coarse("accuracy", {"accuracy": spread(values)}, 18))) == lines
 
 
 def test_stress_that_was_measured_is_kept_and_only_what_is_asked_is_shown(made, report, monkeypatch):

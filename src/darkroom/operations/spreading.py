@@ -121,6 +121,7 @@ def spread(
     gain = _gain(workspace, counted.runs, split, task, answered.answers) if ensemble else None
     dataset = workspace.catalogue.runs.get(counted.runs[0]).dataset
     looks = f"{split} of {dataset} was looked at {count_looks(workspace, dataset, split).words}."
+    remarks = (*counted.notes(), *_too_coarse(DECIDING[task][1], figures, answered.images))
     found = CloneSpread(
         runs=counted.runs,
         split=split,
@@ -143,9 +144,18 @@ def spread(
         ensemble_gain=gain.gain if gain else None,
         ensemble_verdict=gain.verdict if gain else "",
         looks=looks,
-        remarks=counted.notes(),
-        path=_deliver(workspace, found, dataset, (looks, *counted.notes())),
+        remarks=remarks,
+        path=_deliver(workspace, found, dataset, (looks, *remarks)),
     )
+
+
+def _too_coarse(figure: str, figures: Mapping[str, Spread], images: int) -> Iterator[str]:
+    """Yields what equal figures do not say: few pictures hide how far clones are apart."""
+    if next(iter(figures.values())).sd == 0:
+        yield (
+            f"All clones have the same {figure}, so the interval over seeds has no width. That proves "
+            f"little: {images:,} pictures are too few to tell them apart."
+        )
 
 
 class _Answered(NamedTuple):
