@@ -129,8 +129,8 @@ def runs_table(
     rows = _folded(workspace, kept) if fold else kept
     rows = _sorted(rows, sort, reverse)
     shown = rows[:most] if most else rows
-    columns = tuple(known_figure(name, known) for name in figures) or _usual(shown)
-    named = asked_parameters(parameters, shown) if parameters else differing(shown)
+    columns = tuple(known_figure(name, known) for name in figures if known) or _usual(shown)
+    named = asked_parameters(parameters, shown) if parameters and shown else differing(shown)
     if fold:
         named = tuple(name for name in named if name in parameters or name != "seed")
     table = RunsTable(
