@@ -122,7 +122,8 @@ class LabelSetSummary(NamedTuple):
         found = self.clones.mean_ap
         if found is None or found.sd is None:
             return ends(self.evaluations[0].figures.mean_ap)
-        return f"± {share(found.sd, 2)} over {len(self.evaluations)} seeds"
+        over = "seeds" if self.clones.alike else "runs"
+        return f"± {share(found.sd, 2)} over {len(self.evaluations)} {over}"
 
     @property
     def weakest(self) -> str:

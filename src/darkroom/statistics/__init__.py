@@ -2,6 +2,7 @@
 
 from darkroom.statistics.bootstrap import (
     bootstrap_interval,
+    drawn_share_interval,
     group_codes,
     paired_difference,
     percentile_interval,
@@ -23,6 +24,7 @@ __all__ = [
     "bootstrap_interval",
     "clones_ahead",
     "drawn_means",
+    "drawn_share_interval",
     "fisher_two_sided",
     "group_codes",
     "grouped_two_sided",

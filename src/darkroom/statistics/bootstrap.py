@@ -17,6 +17,7 @@ from darkroom.statistics.interval import wilson
 
 __all__ = [
     "Groups",
+    "drawn_share_interval",
     "bootstrap_interval",
     "group_codes",
     "paired_difference",
@@ -171,6 +172,26 @@ def resampled_counts(sizes: np.ndarray, *, draws: int = 2000, seed: int = 0) -> 
             yield generator.multinomial(total, sizes / total, size=rows)
         else:
             yield _counted(generator, rows, total, kinds, len(sizes))
+
+
+def drawn_share_interval(
+    hits: int, count: int, units: int, drawn: np.ndarray, *, level: float, method: str = "bootstrap"
+) -> Interval | None:
+    """Returns the interval of hits / count; Wilson's where every draw would say the same, None of nothing.
+
+    Args:
+        hits: how many of them.
+        count: images that the share is of.
+        units: images, or groups of them, that are drawn.
+        drawn: (draws,) the share in each draw.
+        level: share of such intervals that hold the true share.
+        method: name of the method.
+    """
+    if count == 0:
+        return None
+    if hits in (0, count) or units == 1:
+        return wilson(hits / count * units, units, level=level).model_copy(update={"count": count})
+    return percentile_interval(hits / count, drawn, level=level, count=count, method=method)
 
 
 def percentile_interval(

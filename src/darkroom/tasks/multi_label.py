@@ -11,6 +11,7 @@ from darkroom.errors import Invalid
 from darkroom.records import Interval, OperatingPoint
 from darkroom.statistics import (
     bootstrap_interval,
+    drawn_share_interval,
     group_codes,
     percentile_interval,
     resampled_counts,
@@ -112,13 +113,8 @@ class _Drawn(NamedTuple):
         return percentile_interval(value, drawn, level=self.level, count=count, method=self.method)
 
     def of_share(self, hits: int, count: int, units: int, drawn: np.ndarray) -> Interval | None:
-        """Returns the interval of hits / count; Wilson's where every draw would say the same."""
-        if count == 0:
-            return None
-        if hits in (0, count) or units == 1:
-            share = wilson(hits / count * units, units, level=self.level)
-            return share.model_copy(update={"count": count})
-        return self.of(hits / count, drawn, count)
+        """Returns the interval of hits / count; see `drawn_share_interval`."""
+        return drawn_share_interval(hits, count, units, drawn, level=self.level, method=self.method)
 
     def of_f1(self, counts: np.ndarray, units: int, drawn: np.ndarray) -> Interval:
         """Returns F1 of counts (3,); where all is right, or nothing, 2j / (1 + j) of Wilson's share j."""
