@@ -15,6 +15,7 @@ from darkroom.export.child import write_file
 from darkroom.export.conversion import convert
 from darkroom.export.exporters import find as find_exporter
 from darkroom.export.parity import ParityBatch, verify
+from darkroom.export.precisions import Recipe
 from darkroom.export.reference import TorchReference
 from darkroom.networks import NETWORKS, build, find
 from darkroom.networks.image_model import ImageModel
@@ -128,7 +129,7 @@ def test_every_network_trains_a_step_and_leaves_as_onnx(name: str, tmp_path: Pat
     network = awake(build(name, channels=3, size=(side, side), classes=3), side)
     card = card_of(name, side)
     path = tmp_path / "model.onnx"
-    write_file(find_exporter("onnx"), ImageModel.of(network, card), card, path, "float32")
+    write_file(find_exporter("onnx"), ImageModel.of(network, card), card, path, Recipe(precision="float32"))
     answer = open_session(path).run(pictures(side)).probabilities
     np.testing.assert_allclose(
         answer, TorchReference(network, card).run(pictures(side)).probabilities, atol=1e-4
