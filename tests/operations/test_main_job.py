@@ -123,7 +123,7 @@ def test_a_list_is_answered_by_the_bundle_and_the_file_that_are_named(copy):
             project.model.ask(**asked, **more)
             for more in ({}, {"bundle": newest, "using": "litert"}, {"using": "torch"})
         ]
-        assert [one.runtime.split()[0] for one in said] == ["onnx", "litert", "torch"]
+        assert [one.runtime.split()[0] for one in said] == ["onnxruntime", "ai-edge-litert", "torch"]
         assert len({one.accuracy for one in said}) == 1
         with pytest.raises(NotFound, match="b-99"):
             project.model.ask(**asked, bundle="b-99")
