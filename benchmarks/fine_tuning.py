@@ -45,7 +45,9 @@ from darkroom.settings import available_cores
 from darkroom.training import Augment, CardFacts, Optimiser, Recipe
 from darkroom.training.loop import train
 
-SIDE_PX, EPOCHS, BATCH, FROZEN_BATCH = 224, 30, 16, 32
+SIDE_PX, EPOCHS, BATCH = 224, 30, 16
+FROZEN_BATCH = {"cpu": 2, "cuda": 64}
+"""Pictures at a time through the frozen network: what is fastest there, so that the rival loses nothing."""
 CONTRACT = Contract(width_px=SIDE_PX, height_px=SIDE_PX, resize="crop")
 MOST_OVER_FORWARD, LEAST_FASTER = 1.3, 10.0
 LEAST_OVER_BARE = {"cpu": 0.9, "cuda": 0.85}
@@ -90,6 +92,7 @@ class _Bench:
         self.options, self.root = options, folder / "bench"
         self.cores = available_cores()
         self.device = torch.device(options.device)
+        self.at_a_time = FROZEN_BATCH[options.device]
         places = weights_folder(options.data / "weights", folder / "weights")
         os.environ["DARKROOM_WEIGHTS"] = str(places)
         self.weights = WEIGHTS[options.network]
@@ -212,7 +215,7 @@ class _Bench:
 
     def _frozen_epoch(self, network, head, optimiser, pictures):
         labels = torch.zeros(len(pictures), dtype=torch.int64, device=self.device)
-        for chosen in torch.randperm(len(pictures)).split(FROZEN_BATCH):
+        for chosen in torch.randperm(len(pictures)).split(self.at_a_time):
             with torch.no_grad():
                 features = network.features(self._normal(pictures[chosen.numpy()]))
             functional.cross_entropy(head(features), labels[: len(chosen)]).backward()
@@ -221,8 +224,8 @@ class _Bench:
 
     def _pass(self, network, pictures):
         with torch.inference_mode():
-            for start in range(0, len(pictures), FROZEN_BATCH):
-                network.features(self._normal(pictures[start : start + FROZEN_BATCH]))
+            for start in range(0, len(pictures), self.at_a_time):
+                network.features(self._normal(pictures[start : start + self.at_a_time]))
         _wait(self.device)
 
     def _normal(self, pictures):

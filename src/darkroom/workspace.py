@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from darkroom.errors import Damaged, InvalidConfig, NotFound, StorageFailed
+from darkroom.errors import Cancelled, Damaged, InvalidConfig, NotFound, StorageFailed
 from darkroom.records import Location, ProjectFile, Source, validated
 from darkroom.settings import Settings
 
@@ -239,11 +239,37 @@ class Workspace:
         self.close()
 
     def report(
-        self, what: str, *, done: int = 0, total: int | None = None, unit: str = "", **metrics: float
+        self,
+        what: str,
+        *,
+        done: int = 0,
+        total: int | None = None,
+        unit: str = "",
+        stops: bool = False,
+        **metrics: float,
     ) -> None:
-        """Tells the face that listens how far something is."""
+        """Tells the face that listens how far something is.
+
+        Args:
+            what: what is being done.
+            done: so many of them.
+            total: of so many; None where nobody knows.
+            unit: what is counted.
+            stops: whether the work may end here where a person asked for that; it is begun anew then.
+            metrics: figures.
+
+        Raises:
+            Cancelled: a person asked to stop.
+        """
         if self.listener is not None:
             self.listener(Progress(what, done, total, unit, metrics))
+        if stops and self.stop_requested.is_set():
+            raise Cancelled(
+                "operation.stopped",
+                "Stopped while {what}.",
+                do="Nothing of it was kept; the same command begins it again.",
+                what=what,
+            )
 
     def tell(self, *lines: str) -> None:
         """Tells the face that listens something that a person must hear while the operation works."""

@@ -17,7 +17,7 @@ COUNT = 100_000
 pytestmark = pytest.mark.slow
 
 
-def best_ms(call: Callable[[], object], times: int = 20) -> float:
+def best_ms(call: Callable[[], object], times: int = 40) -> float:
     """Returns the time of the quickest of several calls: what others on the machine do is not its fault."""
     quickest = float("inf")
     for _ in range(times):
@@ -56,12 +56,18 @@ def test_counting_takes_milliseconds(large: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("sort", [f"{sign}{name}" for sign in ("", "-") for name in IMAGE_SORTS])
-def test_a_page_deep_inside_takes_less_than_ten_milliseconds(large: Catalogue, sort: str) -> None:
-    after = None
+def test_a_page_deep_inside_takes_hardly_longer_than_one_near_the_start(
+    large: Catalogue, sort: str
+) -> None:
+    ends = [large.images.page(limit=100, sort=sort).next]
     for _ in range(6):
-        after = large.images.page(after=after, limit=9000, sort=sort).next
-    assert after is not None
-    assert best_ms(lambda: large.images.page(after=after, limit=100, sort=sort)) < 10
+        ends.append(large.images.page(after=ends[-1], limit=9000, sort=sort).next)
+    assert None not in ends
+    near_ms, deep_ms = (
+        best_ms(lambda after=after: large.images.page(after=after, limit=100, sort=sort))
+        for after in (ends[0], ends[-1])
+    )
+    assert deep_ms < 1.5 * near_ms + 1  # milliseconds as such are for benchmarks/catalogue.py
 
 
 def test_opening_takes_no_time(large: Catalogue) -> None:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from darkroom.documents import (
-    MaskSummary,
     ShownMask,
     docx,
+    mask_summary,
     report_page,
     segmentation_page,
     segmentation_paper,
@@ -158,13 +158,16 @@ def test_the_paper_says_what_the_page_says(one):
 
 def test_the_report_sums_masks_up():
     both = (evaluation(1), evaluation(2))
-    summary = MaskSummary(both, summarise_masks(both))
+    summary = mask_summary(both, summarise_masks(both))
     page = report_page(project="p", masks=summary, gates=gates(), looks="looked at once.").decode()
     words = html.unescape(re.sub("<[^>]*>", " ", page))
     assert "2 clones of lraspp/x" in words
     assert "Mean IoU on test" in words
     assert "Weakest class" in words
     assert "Accuracy on" not in words
+    apart = mask_summary(both, summarise_masks(both).model_copy(update={"alike": False}))
+    assert "2 runs of several recipes reach a mean IoU from" in apart.lead
+    assert apart.spread.endswith("over 2 runs")
 
 
 def test_colours_of_classes_are_told_apart_by_eyes_that_mix_red_and_green():

@@ -18,7 +18,9 @@ from darkroom.evaluation import (
     evaluate_run,
     forget_answers,
     judged_sets_again,
+    label_set_ensemble_gain,
     label_set_gates,
+    label_set_ranking,
     load_any_evaluation,
     load_evaluation,
     load_mask_evaluation,
@@ -185,6 +187,7 @@ def test_a_better_model_is_called_better_and_the_same_is_not() -> None:
     assert found.only_first_right > found.only_second_right
     same = compare_label_sets(sharp, sharp)
     assert (same.verdict, same.difference.value, same.churn) == ("no difference shown", 0, 0)
+    assert same.difference.low < 0 < same.difference.high  # 0 of so many pictures, and no proof of sameness
     near = compare_label_sets(sharp, judged(answers(sharpness=2.95)))
     assert near.difference.high - near.difference.low < 0.02  # drawn in pairs
 
@@ -212,6 +215,26 @@ def test_the_same_draws_serve_two_models_and_groups_are_drawn_whole() -> None:
     assert value == pytest.approx(metrics.average_precision_score(found.labels, found.probabilities))
     assert drawn.mean() == pytest.approx(value, abs=0.02)
     assert np.array_equal(weights, draw_images(80, groups, draws=30))
+
+
+def test_draws_of_many_pictures_are_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = answers(60)
+    groups = [f"g{place % 17}" for place in range(60)]
+    weights = draw_images(60, groups, draws=20)
+    whole = drawn_mean_ap(found.labels > 0, found.probabilities, groups, weights)
+    monkeypatch.setattr(label_set_ranking, "UNITS", 5)
+    parts = drawn_mean_ap(found.labels > 0, found.probabilities, groups, weights)
+    assert parts[0] == whole[0]
+    assert np.array_equal(parts[1], whole[1])
+
+
+def test_pictures_without_any_label_cannot_be_compared() -> None:
+    none = answers(20)
+    none = none._replace(labels=np.zeros_like(none.labels))
+    clones = [judged(none), judged(none)]
+    for compared in (lambda: compare_label_sets(*clones), lambda: label_set_ensemble_gain(clones)):
+        with pytest.raises(Invalid, match="None of the 20 images has a label"):
+            compared()
 
 
 def limits(**found) -> Brief:

@@ -118,6 +118,15 @@ class TestOneRun:
         with pytest.raises(Invalid, match="mask holds 9"):
             evaluate_masks(own, strange, draws=5)
 
+    def test_what_cannot_be_judged_leaves_what_was_kept_alone(self, own):
+        before = load_mask_evaluation(own)
+        unsaid = split()
+        unsaid.masks[:] = 255
+        with pytest.raises(Invalid, match="not one pixel to evaluate on"):
+            evaluate_masks(own, unsaid, draws=5)
+        assert load_mask_evaluation(own) == before
+        assert load_mask_answers(own, "test").counts.any()
+
     def test_a_classifier_is_not_asked_for_masks(self, tmp_path):
         from darkroom.networks import build
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from darkroom.errors import Invalid
 from darkroom.evaluation import neighbourhoods
 from darkroom.evaluation.neighbourhoods import average_linkage, group_errors, measure_retrieval
 
@@ -79,7 +80,16 @@ def test_few_errors_make_no_group(planted) -> None:
 def test_very_many_errors_are_drawn(planted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbourhoods, "MOST_ERRORS", 15)
     found = group_errors(*planted[:3], planted[3], CLASSES)
-    assert found.drawn == found.errors == 15
+    assert (found.drawn, found.errors) == (15, 23)
+    assert found.alone <= 15
+
+
+def test_shared_scenes_widen_the_rate_of_errors(planted) -> None:
+    scenes = [f"s{place // 10}" for place in range(len(planted[1]))]
+    alone = group_errors(*planted, CLASSES).error_rate
+    together = group_errors(*planted, CLASSES, scenes).error_rate
+    assert alone.value == together.value
+    assert together.high - together.low > alone.high - alone.low
 
 
 def test_retrieval_by_hand() -> None:
@@ -92,6 +102,27 @@ def test_retrieval_by_hand() -> None:
     assert found.precision[2].value == pytest.approx((1 + 1 + 2 + 2 + 0) / 10)
     assert found.recall[2].value == pytest.approx((1 + 1 + 1 + 1 + 0) / 5)
     assert found.chance == pytest.approx((2 * 1 / 4 + 3 * 2 / 4) / 5)
+
+
+def test_what_cannot_be_found_is_refused_in_words() -> None:
+    rows, labels = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
+    with pytest.raises(Invalid, match="can find 2 others at most. Asked for: 5, 10"):
+        measure_retrieval(rows, rows, labels, labels, CLASSES, ks=(10, 5), own=np.arange(3))
+    with pytest.raises(Invalid, match="another one of its class"):
+        measure_retrieval(rows, rows, labels, labels, CLASSES, ks=(1,), own=np.arange(3))
+
+
+def test_precision_by_class_draws_groups_as_a_whole() -> None:
+    generator = np.random.default_rng(4)
+    labels = np.repeat([0, 1], 60)
+    scenes = [f"s{place // 20}" for place in range(120)]
+    rows = np.repeat(generator.normal(size=(6, 4)), 20, axis=0) + 0.6 * generator.normal(size=(120, 4))
+    asked = {"ks": (1,), "own": np.arange(120)}
+    alone = measure_retrieval(rows, rows, labels, labels, CLASSES[:2], **asked)
+    together = measure_retrieval(rows, rows, labels, labels, CLASSES[:2], scenes, **asked)
+    for label in CLASSES[:2]:
+        assert alone.classes[label].value == together.classes[label].value
+        assert together.classes[label].method == "bootstrap by group"
 
 
 def test_a_picture_never_finds_itself_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def test_few_mistakes_fit_no_temperature_and_few_answers_no_threshold():
     sure[np.arange(100), labels] = 0.92
     chosen = choose_point(labels, sure, CLASSES, Prices(ALIKE, not_sure=0.1))
     assert chosen.point.temperature == 1
-    assert "too few to fit" in chosen.notes[0]
+    assert "Too few to fit" in chosen.notes[0]
     assert "common threshold" in chosen.notes[1]
 
 

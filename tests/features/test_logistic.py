@@ -44,6 +44,16 @@ def test_folds_hold_groups_together_and_classes_in_equal_parts() -> None:
     assert (folds != folds_of(labels, groups, 5, seed=2)).any()
 
 
+def test_of_fewer_groups_than_folds_each_is_held_out_once(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    rows, labels = generator.normal(size=(60, 4)).astype(np.float32), generator.integers(0, 2, 60)
+    found = out_of_fold(rows, labels, 2, ["a"] * 20 + ["b"] * 20 + ["c"] * 20, tmp_path)
+    assert sorted(np.bincount(found.folds).tolist()) == [20, 20, 20]
+    assert found.probabilities.sum(1) == pytest.approx(1, abs=1e-4)
+    with pytest.raises(Invalid, match="All 60 pictures lie in one group"):
+        out_of_fold(rows, labels, 2, ["a"] * 60, tmp_path)
+
+
 def test_held_out_pictures_are_told_apart_rightly(
     digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:

@@ -81,6 +81,35 @@ def test_an_earlier_run_can_be_fine_tuned(workspace: Workspace, report) -> None:
     assert [row[0] for row in again.rows] == ["last layer alone", "all layers at once"]
 
 
+def test_another_seed_and_training_anew_are_other_runs(workspace: Workspace, report) -> None:
+    asked = {"dataset": DATASET, "recipe": {**DEEPER, "train_layers": "all", "epochs": 1}}
+    first = call(workspace, "model.fine_tune", **asked)
+    other = call(workspace, "model.fine_tune", **asked, seed=5)
+    anew = call(workspace, "model.fine_tune", **asked, again=True)
+    assert not {*first.runs} & {*other.runs, *anew.runs}
+    losses = [
+        workspace.catalogue.runs.get(one.runs[-1]).metrics["train.loss"] for one in (first, other, anew)
+    ]
+    assert losses[0] == losses[2] != losses[1]
+
+
+def test_the_rate_may_be_measured_before_the_layers_open(workspace: Workspace, report) -> None:
+    recipe = {**DEEPER, "train_layers": "all", "epochs": 1, "find_learning_rate": True}
+    found = call(workspace, "model.fine_tune", dataset=DATASET, recipe=recipe)
+    deeper = workspace.catalogue.runs.get(found.runs[-1])
+    assert deeper.metrics["found.learning_rate"] > 0
+    assert "found.learning_rate" not in workspace.catalogue.runs.get(found.runs[0]).metrics
+
+
+def test_a_rate_is_found_for_what_a_run_has_learnt(workspace: Workspace, report) -> None:
+    recipe = {"network": "lenet5", "device": "cpu", "threads": 1, "batch_size": 32}
+    fresh, learnt = (
+        call(workspace, "model.find_rate", dataset=DATASET, recipe=recipe, **more)
+        for more in ({}, {"start_from": report.run})
+    )
+    assert learnt.losses[0] < fresh.losses[0]
+
+
 def test_without_anything_that_was_learnt_it_says_where_weights_come_from(workspace: Workspace) -> None:
     with pytest.raises(InvalidConfig, match="no pretrained weights at hand for alexnet. Put NAME"):
         call(workspace, "model.fine_tune", dataset=DATASET, recipe={**DEEPER, "network": "alexnet"})

@@ -141,6 +141,13 @@ def test_pages_show_labels_and_the_worst_pictures(made):
     assert "they do not sum to 1" in " ".join(readme.split())
 
 
+def test_looks_for_one_class_per_picture_say_so(made):
+    with darkroom.open(made[0]) as project:
+        for look in (project.model.top, project.model.clusters, project.model.retrieval):
+            with pytest.raises(InvalidConfig, match="multi-label"):
+                look(run="r-1")
+
+
 def test_a_second_run_skips_everything(copy):
     with darkroom.open(copy) as project:
         assert set(stages(project.run()).values()) == {"skipped"}

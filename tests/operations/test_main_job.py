@@ -115,6 +115,20 @@ def test_predict_agrees_between_torch_onnx_and_litert(made):
             assert mine.probabilities == pytest.approx(theirs.probabilities, abs=1e-4)
 
 
+def test_a_list_is_answered_by_the_bundle_and_the_file_that_are_named(copy):
+    with darkroom.open(copy) as project:
+        asked = {"images": (copy.parent / "pictures" / "digit 2",)}
+        [*_, newest] = (one.id for one in project.workspace.catalogue.bundles.list())
+        said = [
+            project.model.ask(**asked, **more)
+            for more in ({}, {"bundle": newest, "using": "litert"}, {"using": "torch"})
+        ]
+        assert [one.runtime.split()[0] for one in said] == ["onnxruntime", "ai-edge-litert", "torch"]
+        assert len({one.accuracy for one in said}) == 1
+        with pytest.raises(NotFound, match="b-99"):
+            project.model.ask(**asked, bundle="b-99")
+
+
 def test_predict_on_a_folder_answers_what_can_be_read_and_names_the_rest(made):
     root, _ = made
     folder = root.parent / "pictures" / "digit 0"

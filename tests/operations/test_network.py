@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 import darkroom
 from darkroom.cli import main
 from darkroom.errors import InvalidConfig, NotFound, Unsupported
+from darkroom.networks.custom import build_custom
 from tests.networks import pretrained
 from tests.networks.test_custom import TINY
 from tests.operations.test_main_job import write
@@ -146,6 +149,33 @@ def test_what_does_not_go_together_is_refused_before_there_is_a_run(
     with pytest.raises(kind, match=message):
         project.model.train(dataset="colours", recipe=recipe(**wrong))
     assert project.model.list().rows == ()
+
+
+@pytest.mark.parametrize("look", ["suspects", "alike"])
+def test_the_network_that_is_named_says_what_pictures_have_in_common(project, look: str) -> None:
+    field = project.workspace.root.parent / "pictures" / "red"
+    ask = project.label.suspects if look == "suspects" else partial(project.dataset.alike, field=field)
+    (project.workspace.root / "mine.py").write_text(TINY)
+    tiny_weights(project.workspace.root)
+    named = {"network": "mobilenetv1_025", "weights": MADE}
+    mine = {"network": "custom", "network_file": "mine.py", "weights": "tiny"}
+    said = [ask(dataset="colours", **values).by for values in ({"network": "pixels"}, named, mine)]
+    assert "the pixels themselves" in said[0]
+    assert f"features of mobilenetv1_025 with {MADE}" in said[1]
+    assert "features of custom with tiny" in said[2]
+    with pytest.raises(InvalidConfig, match=f"without weights or a file. Received: {MADE}"):
+        ask(dataset="colours", network="pixels", weights=MADE)
+    project.model.train(dataset="colours", recipe=recipe(**mine, epochs=1))
+    (project.workspace.root / "mine.py").unlink()  # the run has kept its own
+    assert "features of custom with tiny, which r-1 began with" in ask(dataset="colours").by
+
+
+def tiny_weights(root: Path) -> None:
+    """Writes weights for the user's network, as a person would who had trained it elsewhere."""
+    network = build_custom(code=root / "mine.py", channels=3, size=(32, 32), classes=2, options={})
+    save_file(network.state_dict(), root / "weights" / "tiny.safetensors")
+    notes = pretrained.NOTES.format(network="custom", classes=2)
+    (root / "weights" / "tiny.toml").write_text(notes.replace('padding = "same"\n', ""))
 
 
 class TestTheUsersNetwork:

@@ -111,6 +111,16 @@ def test_a_run_in_two_processes_is_the_run_of_one(project: Workspace) -> None:
 
 
 @pytest.mark.slow
+def test_every_batch_of_a_clone_may_be_shared(project: Workspace) -> None:
+    with project as workspace:
+        found = call(
+            workspace, "model.clone", dataset=DATASET, recipe={**RECIPE, "epochs": 1}, times=1, processes=2
+        )
+        environment = (workspace.runs_folder / found.runs[0] / "environment.json").read_text()
+        assert '"processes": 2' in environment
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_all_of_them_and_the_same_command_goes_on(project: Workspace) -> None:
     with project as workspace:
         process = started(workspace)

@@ -112,7 +112,7 @@ def _recipe(rate):
 def test_notes_and_tags_are_kept_found_and_taken_back(workspace):
     first = call(workspace, "model.note", run="r-3", text="learns slowly", by="ada")
     assert (first.note, first.tags) == ("learns slowly", ())
-    call(workspace, "model.tag", run="r-3", tags=("best", "shown"))
+    call(workspace, "model.tag", run="r-3", tags=("best", "shown"), by="bob")
     call(workspace, "model.tag", run="r-4", tags=("best",))
     assert names(table(workspace, where=("tag=best",))) == ["r-3", "r-4"]
     assert names(table(workspace, where=("tag!=best", "seed=0", "run!=r-7"))) == ["r-1", "r-5"]
@@ -126,7 +126,7 @@ def test_notes_and_tags_are_kept_found_and_taken_back(workspace):
     assert [(one["kind"], one["text"]) for one in kept] == [
         ("note", "learns slowly"), ("tag", "best"), ("tag", "shown"), ("untag", "best"), ("note", ""),
     ]  # fmt: skip
-    assert kept[0]["author"] == "ada"
+    assert [one["author"] for one in kept[:3]] == ["ada", "bob", "bob"]
 
 
 def test_what_cannot_be_a_tag_or_is_none_is_refused(workspace):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.atomic import ASIDE
 from darkroom.jobs import JobRunner
 from darkroom.pipeline.board import read_board
 from darkroom.settings import Settings, available_cores
@@ -74,12 +75,13 @@ def test_a_search_killed_again_and_again_ends_with_the_trials_of_one_that_was_no
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+    (killed.root / ".darkroom/studies/s-1" / f"{ASIDE}{process.pid}-left").write_text("half")
     last = shell(killed, *TYPED)
     out, err = last.communicate(timeout=300)
     assert last.returncode == 0, err.decode()
     assert json.loads(out)["study"] == "s-1"
     assert [kept(one) for one in trials_of(killed)] == [kept(one) for one in trials_of(calm)]
-    assert not list((killed.root / ".darkroom").rglob(".aside-*"))
+    assert not list((killed.root / ".darkroom").rglob(f"{ASIDE}*"))
 
 
 @pytest.mark.skipif(available_cores() < 2, reason="trials side by side need two cores; GPU or not")

@@ -56,6 +56,15 @@ def test_the_area_counts_pairs_ranked_rightly() -> None:
     assert found.low < found.value < found.high
 
 
+def test_scores_that_never_overlap_do_not_claim_certainty() -> None:
+    found = auc_interval(np.array([0.8, 0.9, 0.7]), np.array([0.1, 0.2, 0.3, 0.4]))
+    assert (found.value, found.high, found.count) == (1.0, 1.0, 7)
+    assert found.low == pytest.approx(0.4385, abs=1e-4)  # Wilson's for 3 of 3
+    turned = auc_interval(np.array([0.1]), np.array([0.8, 0.9]))
+    assert (turned.value, turned.low) == (0.0, 0.0)
+    assert turned.high > 0.5
+
+
 def test_scores_that_tell_nothing_have_an_area_of_a_half_inside_their_interval() -> None:
     generator = np.random.default_rng(3)
     held = 0

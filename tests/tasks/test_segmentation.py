@@ -110,6 +110,19 @@ def test_a_single_picture_says_little():
     assert found.miou.high - found.miou.low > 0.6
 
 
+def test_a_figure_that_rests_on_one_picture_of_many_says_little():
+    masks, answers = np.zeros((30, *SIZE), np.uint8), np.zeros((30, *SIZE), np.uint8)
+    masks[3, 4:12, 4:12] = answers[3, 4:12, 6:12] = 1  # shown in one picture, and a part of it found
+    answers[3:9, 0, :2] = 1  # answered in six of them
+    found = figures(masks, answers, classes=("a", "b"), draws=200).classes[1]
+    assert found.recall.value == pytest.approx(0.75)
+    assert found.recall.high - found.recall.low > 0.6
+    assert found.precision.method == "bootstrap"
+    turned = figures(answers, masks, classes=("a", "b"), draws=200).classes[1]
+    assert turned.precision.value == pytest.approx(0.75)
+    assert turned.precision.high - turned.precision.low > 0.6
+
+
 def test_intervals_hold_the_figure_of_many_pictures_about_as_often_as_they_say():
     masks, answers = drawn(2000, seed=5)
     counts = count_classes(masks, answers, 3)

@@ -79,6 +79,17 @@ def test_a_layer_that_divides_by_zero_is_named(tmp_path):
     assert "division by zero" in error.hint
 
 
+def test_looking_for_the_layer_leaves_the_weights_as_the_batch_met_them(tmp_path):
+    recipe, start = custom(tmp_path, "x / (x - x)")
+    code = recipe.network_file.read_text()
+    recipe.network_file.write_text(code.replace("Odd(),", "torch.nn.BatchNorm1d(8), Odd(),"))
+    found, _ = broken(tmp_path / "run", recipe, start=start)
+    assert found.step == 1
+    kept = unpack(tmp_path / "run" / "broken" / "weights.safetensors")[0]
+    (seen,) = (int(one) for name, one in kept.items() if name.endswith("num_batches_tracked"))
+    assert seen == 1
+
+
 def test_a_gradient_that_is_no_number_is_named_before_it_reaches_the_weights(tmp_path):
     recipe, start = custom(tmp_path, "(x * (x > 0)).sqrt()")  # the slope at 0 is infinite; 0 · ∞ is none
     found, error = broken(tmp_path / "run", recipe, start=start)

@@ -91,3 +91,15 @@ def test_the_recipes_of_a_fine_tuning_make_sense_by_themselves(task, chosen):
         check_combinations(one, CLASSES, goes_on=place > 0, task=task)
     assert recipes[-1].train_layers == chosen
     assert len(recipes) == (1 if task == "segmentation" else 2)
+
+
+def test_a_fine_tuning_may_measure_its_rate():
+    measured = FineTuning(find_learning_rate=True)
+    for place, one in enumerate(fine_recipes(measured, "lenet5", "w", "classification")):
+        check_combinations(one, CLASSES, goes_on=place > 0)
+        assert one.find_learning_rate == (place > 0)
+    said = fine_recipes(
+        FineTuning(find_learning_rate=True, learning_rate=0.1), "lenet5", "w", "classification"
+    )
+    with pytest.raises(InvalidConfig, match="learning_rate = 0.1 says it"):
+        check_combinations(said[1], CLASSES, goes_on=True)

@@ -60,6 +60,11 @@ def test_where_the_loss_never_falls_nothing_is_suggested():
     assert "never fell by 5%" in test.why
 
 
+def test_a_loss_of_nothing_shows_no_rate():
+    found = suggest([1e-3, 1e-2], [0.0, 0.0], ran_away=False)
+    assert found.rate is None
+
+
 def test_no_step_at_all_shows_no_rate():
     assert suggest([], [], ran_away=True).rate is None
 

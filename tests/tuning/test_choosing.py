@@ -147,7 +147,7 @@ def test_why_a_search_ended_early_is_said() -> None:
     done = [trial(0, 0.9), trial(1, state="pruned"), trial(2, state="repeated")]
     assert spoken_count(done) == "1 finished, 1 pruned"
     assert spoken_end(done, trials(2)) == ""
-    assert "holds no more than these 2 trials" in spoken_end(done, trials(9))
+    assert "holds no more than 2 trials" in spoken_end(done, trials(9))
     assert "given up" in spoken_end([trial(0, state="failed")], trials(9))
 
 

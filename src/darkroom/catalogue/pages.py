@@ -135,7 +135,7 @@ def read_rows(
     """
     drivers = _drivers(where)
     if not drivers:
-        query = _in_order(sa.select(_images), order, after).limit(limit)
+        query = _in_order(list(_images.c), order, after, limit)
         return list(connection.execute(query).mappings())
     numbers = _numbers(connection, order, after, limit, where, drivers)
     query = sa.select(_images).where(_images.c.number.in_(numbers))
@@ -195,7 +195,7 @@ def _walked(
 ) -> tuple[list[int], bool]:
     """Looks at the next entries of the order and keeps what fits; says whether the order ended there."""
     wanted = {column.name: column for column in (*order.columns, _images.c.number)}
-    entries = _in_order(sa.select(*wanted.values()), order, after).limit(steps).subquery()
+    entries = _in_order(list(wanted.values()), order, after, steps).subquery()
     query = (
         sa.select(_images.c.number)
         .select_from(entries.join(_images, _images.c.number == entries.c.number))
@@ -307,10 +307,25 @@ def _in_split(split: str) -> _Driver:
     return _Driver(numbers, fits, keys=mine)
 
 
-def _in_order(query: Select[Any], order: Order, after: _Keys | None) -> Select[Any]:
-    if after is not None:
-        query = query.where(_beyond(list(order.columns), after, order.falling))
-    return query.order_by(*_directed(list(order.columns), order.falling))
+def _in_order(columns: list[sa.Column[Any]], order: Order, after: _Keys | None, limit: int) -> Select[Any]:
+    """Returns a query for the next entries of an order, which begins at its place in the index.
+
+    SQLite seeks by the first column of a row value only, and would go through all images that share it:
+    photos of one camera all have the same height. So those that share it are one part, and what lies beyond
+    is the other.
+    """
+    falling, keys = order.falling, list(order.columns)
+    if after is None or len(keys) == 1:
+        beyond = () if after is None else (_beyond(keys, after, falling),)
+        return sa.select(*columns).where(*beyond).order_by(*_directed(keys, falling)).limit(limit)
+    first, rest = keys[0], keys[1:]
+    sharing = sa.select(*columns).where(first == after[0], _beyond(rest, after[1:], falling))
+    further = sa.select(*columns).where(_beyond([first], after[:1], falling))
+    parts = (
+        query.order_by(*_directed(keys, falling)).limit(limit).subquery() for query in (sharing, further)
+    )
+    both = sa.union_all(*(sa.select(part) for part in parts)).subquery()
+    return sa.select(both).order_by(*_directed([both.c[key.name] for key in keys], falling)).limit(limit)
 
 
 def _directed(keys: list[Any], falling: bool) -> list[Any]:

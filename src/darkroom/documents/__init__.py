@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from darkroom.documents.docx_file import docx
     from darkroom.documents.evaluation import evaluation_page
     from darkroom.documents.evaluation_blocks import evaluation_paper
-    from darkroom.documents.label_sets import LabelSetSummary, label_sets_page, label_sets_paper
+    from darkroom.documents.label_sets import label_set_summary, label_sets_page, label_sets_paper
     from darkroom.documents.model import model_page
     from darkroom.documents.parity import parity_page
     from darkroom.documents.pdf_file import pdf
@@ -24,30 +24,32 @@ if TYPE_CHECKING:
     from darkroom.documents.report import report_page
     from darkroom.documents.runs import ShownRun, runs_page
     from darkroom.documents.segmentation import (
-        MaskSummary,
         ShownMask,
+        mask_summary,
         segmentation_page,
         segmentation_paper,
     )
+    from darkroom.documents.task_report import TaskSummary
     from darkroom.documents.training import training_page
     from darkroom.documents.tuning import tuning_page
 
 __all__ = [
-    "LabelSetSummary",
     "Layer",
     "Link",
-    "MaskSummary",
     "NextStep",
     "ShownMask",
     "ShownRun",
+    "TaskSummary",
     "TrainedClone",
     "clones_page",
     "dataset_page",
     "docx",
     "evaluation_page",
     "evaluation_paper",
+    "label_set_summary",
     "label_sets_page",
     "label_sets_paper",
+    "mask_summary",
     "model_page",
     "parity_page",
     "pdf",
@@ -76,11 +78,12 @@ _WHERE = {
     )
 }
 _WHERE |= dict.fromkeys(
-    ("MaskSummary", "ShownMask", "segmentation_page", "segmentation_paper"), "segmentation"
+    ("ShownMask", "mask_summary", "segmentation_page", "segmentation_paper"), "segmentation"
 )
-_WHERE |= dict.fromkeys(("LabelSetSummary", "label_sets_page", "label_sets_paper"), "label_sets")
+_WHERE |= dict.fromkeys(("label_set_summary", "label_sets_page", "label_sets_paper"), "label_sets")
 _WHERE |= {
     "ShownRun": "runs",
+    "TaskSummary": "task_report",
     "docx": "docx_file",
     "evaluation_paper": "evaluation_blocks",
     "pdf": "pdf_file",

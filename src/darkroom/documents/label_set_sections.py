@@ -62,11 +62,10 @@ def label_runs_section(evaluations: Sequence[LabelSetEvaluation], clones: LabelS
     )
     words = f"Each figure with its {level} interval; the line runs from {share(floor, 0)} to 100 %."
     blocks: list[Block] = [Table(columns, rows, words, frozenset({1, 2}))]
-    if clones.mean_ap is not None and clones.mean_ap.sd is not None:
-        beside = "" if clones.alike else "These are runs of different recipes. "
+    if clones.alike and clones.mean_ap is not None and clones.mean_ap.sd is not None:
         blocks.append(
             Text(
-                f"{beside}Over seeds: mean AP {spell_spread(clones.mean_ap)}; two clones give other labels "
+                f"Over seeds: mean AP {spell_spread(clones.mean_ap)}; two clones give other labels "
                 f"to {share(clones.churn)} of the pictures. A clone's interval says what other pictures "
                 "would change, the spread what another seed would. No clone is picked by these figures: "
                 "that would be choosing by luck."
@@ -82,7 +81,8 @@ def label_runs_section(evaluations: Sequence[LabelSetEvaluation], clones: LabelS
                     f"have: {now}."
                 )
             )
-    return Section("runs", "Clones" if len(evaluations) > 1 else "The run", tuple(blocks))
+    several = "Clones" if clones.alike else "The runs"
+    return Section("runs", several if len(evaluations) > 1 else "The run", tuple(blocks))
 
 
 NAMES = {"macro_f1": "macro F1", "micro_f1": "micro F1", "exact_match": "all labels right"}
@@ -104,7 +104,8 @@ def labels_section(evaluations: Sequence[LabelSetEvaluation], clones: LabelSetCl
             (Cell(row.label), Cell(count(row.support)), _spread(row.average_precision), _spread(row.f1))
             for row in clones.classes
         )
-        words = f"Mean over {len(evaluations)} clones, with the least and the largest."
+        kind = "clones" if clones.alike else "runs"
+        words = f"Mean over {len(evaluations)} {kind}, with the least and the largest."
         columns = ("Label", "Pictures", "Average precision", "F1")
         blocks.append(Table(columns, rows, words, frozenset({1})))
     for one in evaluations:

@@ -8,9 +8,8 @@ from typing import Any
 from darkroom.documents import wording
 from darkroom.documents.evaluation import line_start
 from darkroom.documents.facts import Link, NextStep, TrainedClone
-from darkroom.documents.label_sets import LabelSetSummary
 from darkroom.documents.page import html
-from darkroom.documents.segmentation import MaskSummary
+from darkroom.documents.task_report import TaskSummary
 from darkroom.documents.training import curve_figures
 from darkroom.evaluation import ClonesSummary, Evaluation, summarise
 from darkroom.evaluation.people import against_people
@@ -28,7 +27,7 @@ def report_page(
     trainings: Sequence[TrainedClone] = (),
     evaluations: Sequence[Evaluation] = (),
     clones: ClonesSummary | None = None,
-    masks: MaskSummary | LabelSetSummary | None = None,
+    masks: TaskSummary | None = None,
     parity: ParityReport | None = None,
     chosen: str = "",
     gates: Sequence[Gate] = (),
@@ -46,7 +45,7 @@ def report_page(
         trainings: the clones as they were trained.
         evaluations: one per clone, on one split.
         clones: their summary; made from the evaluations when not given.
-        masks: both, of runs that answer masks, or sets of labels.
+        masks: the same of runs that answer masks, or sets of labels.
         parity: how the exported files compare.
         chosen: run that was exported.
         gates: the limits of the brief with their verdicts.
@@ -105,9 +104,7 @@ def _people(evaluations: Sequence[Evaluation], human: float | None) -> list[str]
     return [] if human is None else [against_people(one.figures.accuracy, human) for one in evaluations]
 
 
-def _sentence(
-    clones: ClonesSummary | None, masks: MaskSummary | LabelSetSummary | None, parity: ParityReport | None
-) -> str:
+def _sentence(clones: ClonesSummary | None, masks: TaskSummary | None, parity: ParityReport | None) -> str:
     parts = [masks.lead] if masks is not None else []
     if clones is not None:
         accuracy, count = clones.accuracy, wording.count(clones.count)
@@ -116,6 +113,9 @@ def _sentence(
             f"The model answers {mean} of {count} pictures rightly; one training does not say how much of "
             "that is luck."
             if accuracy.sd is None
+            else f"{len(clones.runs)} runs of several recipes answer from {wording.share(accuracy.min)} to "
+            f"{wording.share(accuracy.max)} of {count} pictures rightly."
+            if not clones.alike
             else f"{len(clones.runs)} clones answer {mean} of {count} pictures rightly on average, from "
             f"{wording.share(accuracy.min)} to {wording.share(accuracy.max)}."
         )
@@ -130,7 +130,7 @@ def _sentence(
 
 def _notes(
     evaluations: Sequence[Evaluation],
-    masks: MaskSummary | LabelSetSummary | None,
+    masks: TaskSummary | None,
     parity: ParityReport | None,
 ) -> Iterator[str]:
     yield from masks.notes if masks is not None else ()

@@ -148,7 +148,7 @@ def _check(train: Examples, held_out: Examples) -> None:
         if found < FEWEST[name]:
             raise Invalid(
                 "domain.too-few",
-                "A sketch needs at least {fewest} {which} pictures. Received: {found}.",
+                "Too few {which} pictures for a sketch: it needs {fewest} or more. Received: {found}.",
                 do="Label more pictures, then freeze the dataset again.",
                 fewest=FEWEST[name],
                 which=name,

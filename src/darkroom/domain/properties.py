@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DISTANCE", "PROPERTIES", "Property", "properties_for"]
+__all__ = ["DISTANCE", "PROPERTIES", "Property"]
 
 
 class Property(NamedTuple):
@@ -121,8 +121,3 @@ PROPERTIES: tuple[Property, ...] = (
 
 OF_THE_PHOTO = ("pixels", "aspect")
 """What the tensor no longer shows: measured on the photo's size."""
-
-
-def properties_for(channels: int) -> tuple[Property, ...]:
-    """Returns the properties of pictures with 1 or 3 channels."""
-    return tuple(one for one in PROPERTIES if channels == 3 or not one.colour_only)

@@ -24,6 +24,7 @@ __all__ = [
     "Comparison",
     "compare",
     "check_alike",
+    "figure_spread",
     "mean_over_pairs",
     "places_in_all",
     "share_spread",
@@ -109,17 +110,19 @@ def verdict(difference: Interval) -> Verdict:
 
 
 def _class_spread(rows: Sequence[ClassFigures], level: float) -> ClassSpread:
-    def of(figures: Sequence[Interval | None]) -> Spread | None:
-        values = [figure.value for figure in figures if figure is not None]
-        return share_spread(values, level) if len(values) == len(figures) else None
-
     return ClassSpread(
         label=rows[0].label,
         support=rows[0].support,
-        precision=of([row.precision for row in rows]),
-        recall=of([row.recall for row in rows]),
-        f1=of([row.f1 for row in rows]),
+        precision=figure_spread([row.precision for row in rows], level),
+        recall=figure_spread([row.recall for row in rows], level),
+        f1=figure_spread([row.f1 for row in rows], level),
     )
+
+
+def figure_spread(figures: Sequence[Interval | None], level: float) -> Spread | None:
+    """Returns the spread of a share over clones; None where one of them has no such figure."""
+    values = [figure.value for figure in figures if figure is not None]
+    return share_spread(values, level) if len(values) == len(figures) else None
 
 
 def share_spread(values: Sequence[float], level: float) -> Spread:
@@ -161,7 +164,11 @@ def places_in_all(models: Sequence[_Asked]) -> list[np.ndarray]:
     """
     shared = set(models[0].image_ids).intersection(*(one.image_ids for one in models[1:]))
     if not shared:
-        raise Invalid("evaluation.no-shared-images", "The evaluations share no image.")
+        raise Invalid(
+            "evaluation.no-shared-images",
+            "The evaluations share no image.",
+            do="Evaluate them on the same pictures: darkroom model evaluate --runs RUN,RUN",
+        )
     order = [image_id for image_id in models[0].image_ids if image_id in shared]
     found = []
     for one in models:

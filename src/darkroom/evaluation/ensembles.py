@@ -8,7 +8,7 @@ import numpy as np
 
 from darkroom.evaluation.clones import shared_places, verdict
 from darkroom.evaluation.label_set_clones import LabelSetsJudged
-from darkroom.evaluation.label_set_ranking import RANKING_DRAWS, draw_images, drawn_mean_ap
+from darkroom.evaluation.label_set_ranking import RANKING_DRAWS, apart, draw_images, drawn_mean_ap
 from darkroom.evaluation.mask_answers import MaskAnswers
 from darkroom.evaluation.mask_clones import shared_masks
 from darkroom.evaluation.predictions import Predictions
@@ -119,8 +119,7 @@ def label_set_ensemble_gain(
     together = drawn_mean_ap(truth, _mean_probabilities(predictions, places), groups, weights)
     alone = [drawn_mean_ap(truth, one, groups, weights) for one in rows]
     mean = float(np.mean([value for value, _ in alone]))
-    drawn = together[1] - np.mean([one for _, one in alone], axis=0)
-    gain = percentile_interval(together[0] - mean, drawn, level=level, count=len(truth))
+    gain = apart(together, (mean, np.mean([one for _, one in alone], axis=0)), groups, len(truth), level)
     return EnsembleGain(figure="mean AP", value=together[0], mean=mean, gain=gain, verdict=verdict(gain))
 
 

@@ -175,10 +175,9 @@ def _difference(first: _Side, second: _Side, groups: Groups, level: float) -> In
     value = float(first.figures.mean() - second.figures.mean())
     drawn = first.drawn.mean(axis=0) - second.drawn.mean(axis=0)
     count = first.images.shape[1]
+    codes, method = group_codes(groups, count)
     if np.all(drawn == drawn[0]):  # no image tells the two apart
-        codes, _ = group_codes(groups, count)
         return undivided(value, count if codes is None else int(codes.max()) + 1, count, level)
-    method = "bootstrap" if groups is None else "bootstrap by group"
     return percentile_interval(value, drawn, level=level, count=count, method=method)
 
 

@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from darkroom.errors import Invalid
 from darkroom.evaluation.clones import (
     check_alike,
+    figure_spread,
     mean_over_pairs,
     share_spread,
     shared_places,
     taken,
     verdict,
 )
-from darkroom.evaluation.label_set_ranking import RANKING_DRAWS, draw_images, drawn_mean_ap
+from darkroom.evaluation.label_set_ranking import RANKING_DRAWS, apart, draw_images, drawn_mean_ap
 from darkroom.evaluation.label_set_record import LabelSetClonesSummary, LabelSetEvaluation, LabelSpread
 from darkroom.evaluation.predictions import Predictions
 from darkroom.evaluation.record import Comparison
-from darkroom.records import FrozenDict, Interval, Spread
-from darkroom.statistics import group_codes, paired_difference, percentile_interval
+from darkroom.records import FrozenDict, Spread
+from darkroom.statistics import paired_difference
 from darkroom.tasks.figures import LabelFigures
 from darkroom.tasks.label_sets import given
 
@@ -71,7 +71,7 @@ def summarise_label_sets(found: Sequence[LabelSetsJudged], *, level: float = 0.9
     return LabelSetClonesSummary(
         runs=tuple(one.source.run for one in evaluations),
         count=figures[0].count,
-        mean_ap=_spread([one.mean_ap for one in figures], level),
+        mean_ap=figure_spread([one.mean_ap for one in figures], level),
         macro_f1=of("macro_f1"),
         micro_f1=of("micro_f1"),
         exact_match=of("exact_match"),
@@ -106,20 +106,12 @@ def compare_label_sets(
     """
     mine, theirs = _shared(first, second)
     truth, groups = mine.truth, mine.predictions.groups
-    if not truth.any():
-        raise Invalid(
-            "evaluation.no-labels-to-rank",
-            "None of the {count} images has a label; nothing can be compared.",
-            count=len(truth),
-        )
     weights = draw_images(len(truth), groups, draws=draws, seed=seed)
     one, other = (
         drawn_mean_ap(truth, np.asarray(found.predictions.probabilities), groups, weights)
         for found in (mine, theirs)
     )
-    _, method = group_codes(groups, len(truth))
-    apart = one[0] - other[0]
-    difference = percentile_interval(apart, one[1] - other[1], level=level, count=len(truth), method=method)
+    difference = apart(one, other, groups, len(truth), level)
     right = [(found.given == truth).all(axis=1) for found in (mine, theirs)]
     exact = paired_difference(right[0], right[1], groups, level=level, draws=draws, seed=seed)
     return Comparison(
@@ -134,17 +126,12 @@ def compare_label_sets(
     )
 
 
-def _spread(figures: Sequence[Interval | None], level: float) -> Spread | None:
-    values = [figure.value for figure in figures if figure is not None]
-    return share_spread(values, level) if len(values) == len(figures) else None
-
-
 def _label_spread(rows: Sequence[LabelFigures], level: float) -> LabelSpread:
     return LabelSpread(
         label=rows[0].label,
         support=rows[0].support,
-        average_precision=_spread([row.average_precision for row in rows], level),
-        f1=_spread([row.f1 for row in rows], level),
+        average_precision=figure_spread([row.average_precision for row in rows], level),
+        f1=figure_spread([row.f1 for row in rows], level),
     )
 
 

@@ -13,7 +13,7 @@ from darkroom.evaluation.held import Wanted, blank, held, over_clones
 from darkroom.evaluation.label_set_clones import LabelSetsJudged
 from darkroom.evaluation.label_set_ranking import draw_images, drawn_mean_ap
 from darkroom.records import Brief, Gate, Interval
-from darkroom.statistics import bootstrap_interval, percentile_interval
+from darkroom.statistics import bootstrap_interval, group_codes, percentile_interval
 
 __all__ = ["label_set_gates"]
 
@@ -84,8 +84,9 @@ def _over_clones(wanted: Wanted, judged: Sequence[LabelSetsJudged], rankings) ->
         values = [value for value, _ in found]
         mean = float(np.mean(values))
         drawn = np.mean([draws for _, draws in found], axis=0)
-        count = first.figures.count
-        images = percentile_interval(mean, drawn, level=first.level, count=count)
+        groups, count = judged[0].predictions.groups, first.figures.count
+        _, method = group_codes(groups, count)
+        images = percentile_interval(mean, drawn, level=first.level, count=count, method=method)
         return over_clones(wanted, images, values, subject, split)
     per_clone, groups = _per_image(wanted, judged)
     images = _mean_of(per_clone, groups, judged)

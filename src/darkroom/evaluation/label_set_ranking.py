@@ -6,28 +6,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from darkroom.errors import Invalid
 from darkroom.records import Interval
-from darkroom.statistics import group_codes, percentile_interval, resampled_counts, wilson
+from darkroom.statistics import (
+    group_codes,
+    percentile_interval,
+    resampled_counts,
+    undivided,
+    wilson,
+)
 from darkroom.statistics.bootstrap import Groups
 from darkroom.tasks.ranking import Steps, average_precision, steps_of
 
-__all__ = ["RANKING_DRAWS", "draw_images", "drawn_mean_ap", "micro_ap"]
+__all__ = ["RANKING_DRAWS", "apart", "draw_images", "drawn_mean_ap", "micro_ap"]
 
 RANKING_DRAWS = 500
 """As `CURVE_DRAWS`: an end then moves by about 6 % of the half-width (one standard deviation)."""
+
+UNITS = 4096
+"""Images, or groups, whose pairs are added up at a time: some 10 MB."""
 
 BINS = 60
 """Steps of a drawn ranking, for pairs that are right and for others."""
 
 
 def draw_images(count: int, groups: Groups, *, draws: int = RANKING_DRAWS, seed: int = 0) -> np.ndarray:
-    """Returns how often each unit is drawn, (draws, U) float32: a unit is a group, or an image alone.
+    """Returns how often each unit is drawn, (draws, U) uint16: a unit is a group, or an image alone.
 
     Two models that answered the same images get the same draws by the same seed.
     """
     codes, _ = group_codes(groups, count)
     units = np.ones(count if codes is None else int(codes.max()) + 1, np.int64)
-    parts = [counts.astype(np.float32) for counts in resampled_counts(units, draws=draws, seed=seed)]
+    parts = [counts.astype(np.uint16) for counts in resampled_counts(units, draws=draws, seed=seed)]
     return np.concatenate(parts)
 
 
@@ -79,11 +89,21 @@ def drawn_mean_ap(
     figure, as for macro F1.
 
     Args:
-        truth: (N, C) bool, with at least one label somewhere.
+        truth: (N, C) bool.
         probabilities: (N, C).
         groups: images of one group are drawn together.
         weights: what `draw_images` gave for these images.
+
+    Raises:
+        Invalid: no image has a label.
     """
+    if not truth.any():
+        raise Invalid(
+            "evaluation.no-labels-to-rank",
+            "None of the {count} images has a label; nothing can be compared.",
+            do="Ask about a split whose pictures have labels: --split val",
+            count=len(truth),
+        )
     codes, _ = group_codes(groups, len(truth))
     units = np.arange(len(truth)) if codes is None else codes
     shown = np.flatnonzero(truth.any(axis=0)).tolist()
@@ -93,6 +113,31 @@ def drawn_mean_ap(
     known = np.isfinite(rows)
     drawn = np.where(known, rows, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return value, np.clip(drawn + value - drawn.mean(), 0, 1)
+
+
+def apart(
+    first: tuple[float, np.ndarray],
+    second: tuple[float, np.ndarray],
+    groups: Groups,
+    count: int,
+    level: float,
+) -> Interval:
+    """Returns the difference of two figures, each with its draws, (draws,), of the same images.
+
+    Where no draw differs the interval reaches as far as Wilson's for "0 of N images".
+
+    Args:
+        first: one figure and its draws.
+        second: what it is held against.
+        groups: images of one group were drawn together.
+        count: images.
+        level: share of such intervals that hold the true difference.
+    """
+    codes, method = group_codes(groups, count)
+    value, drawn = first[0] - second[0], first[1] - second[1]
+    if np.ptp(drawn) == 0:
+        return undivided(value, count if codes is None else int(codes.max()) + 1, count, level)
+    return percentile_interval(value, drawn, level=level, count=count, method=method)
 
 
 def _drawn(
@@ -106,13 +151,26 @@ def _drawn(
     edges = np.unique(np.concatenate([_spread_out(scores[shows]), _spread_out(scores[~shows])]))
     bins = len(edges) + 1
     ranks = np.searchsorted(-edges[::-1], -scores)  # 0 for the highest; equal scores share a bin
-    cells = np.asarray(units) * (2 * bins) + ranks * 2 + shows
-    table = np.bincount(cells, minlength=weights.shape[1] * 2 * bins).reshape(-1, 2 * bins)
+    cells = ranks * 2 + shows
     value = float(average_precision(steps_of(scores, shows)))
-    whole = table.sum(axis=0)
+    whole = np.bincount(cells, minlength=2 * bins)
     shift = value - float(average_precision(Steps(whole[1::2], whole[::2])))
-    drawn = weights @ table.astype(np.float32)
+    drawn = _added(np.asarray(units), cells, 2 * bins, weights)
     return value, np.clip(average_precision(Steps(drawn[:, 1::2], drawn[:, ::2])) + shift, 0, 1)
+
+
+def _added(units: np.ndarray, cells: np.ndarray, width: int, weights: np.ndarray) -> np.ndarray:
+    """Returns how many pairs each draw has in each cell, (draws, width) float32, some units at a time."""
+    order = np.argsort(units, kind="stable")
+    units, cells = units[order], cells[order]
+    found = np.zeros((len(weights), width), np.float32)
+    for start in range(0, weights.shape[1], UNITS):
+        part = weights[:, start : start + UNITS].astype(np.float32)
+        here = slice(*np.searchsorted(units, (start, start + UNITS)).tolist())
+        places = (units[here] - start) * width + cells[here]
+        table = np.bincount(places, minlength=part.shape[1] * width).reshape(-1, width)
+        found += part @ table.astype(np.float32)
+    return found
 
 
 def _spread_out(scores: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from darkroom.errors import Invalid
 from darkroom.evaluation.batches import OnImages, source_of
 from darkroom.evaluation.label_set_judgement import judge_label_sets
 from darkroom.evaluation.label_set_record import LabelSetEvaluation
+from darkroom.evaluation.predictions import save_predictions
 from darkroom.evaluation.run import (
     Asked,
     LabelledImages,
@@ -71,6 +72,7 @@ def evaluate_label_sets(
                 "Run {run} answers {task}, not sets of labels.",
                 run=card.run,
                 task=card.task,
+                do="Evaluate it as what it is: darkroom model evaluate --runs {run}",
             )
         facts = {"device": device, "images_per_second": speed_since(began, predictions)}
         evaluation = judge_label_sets(
@@ -82,4 +84,5 @@ def evaluate_label_sets(
             seed=seed,
             worst=worst,
         )
-        return keep_evaluation(evaluation, run_folder, weights, predictions, facts)
+        kept = save_predictions(run_folder, split, predictions)
+        return keep_evaluation(evaluation, run_folder, weights, kept, facts)

@@ -7,11 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from darkroom.errors import Invalid
-from darkroom.evaluation.clones import check_alike, mean_over_pairs, places_in_all, share_spread, verdict
+from darkroom.evaluation.clones import (
+    check_alike,
+    figure_spread,
+    mean_over_pairs,
+    places_in_all,
+    share_spread,
+    verdict,
+)
 from darkroom.evaluation.mask_answers import MaskAnswers
 from darkroom.evaluation.mask_record import MaskClassSpread, MaskClonesSummary, MaskEvaluation
 from darkroom.evaluation.record import Comparison
-from darkroom.records import Interval, Spread
 from darkroom.tasks.figures import MaskClassFigures
 from darkroom.tasks.segmentation import EDGE, SHOWN, image_miou, paired_miou
 
@@ -39,7 +45,7 @@ def summarise_masks(
         count=figures[0].count,
         miou=share_spread([one.miou.value for one in figures], level),
         pixel_accuracy=share_spread([one.pixel_accuracy.value for one in figures], level),
-        boundary_f1=_spread([one.boundary_f1 for one in figures], level),
+        boundary_f1=figure_spread([one.boundary_f1 for one in figures], level),
         classes=tuple(_class_spread(row, level) for row in rows),
         churn=mean_over_pairs(answers, pixel_churn),
     )
@@ -91,17 +97,12 @@ def pixel_churn(first: MaskAnswers, second: MaskAnswers) -> float:
     return apart / (len(mine) * first.size_px[0] * first.size_px[1])
 
 
-def _spread(figures: Sequence[Interval | None], level: float) -> Spread | None:
-    values = [figure.value for figure in figures if figure is not None]
-    return share_spread(values, level) if len(values) == len(figures) else None
-
-
 def _class_spread(rows: Sequence[MaskClassFigures], level: float) -> MaskClassSpread:
     return MaskClassSpread(
         label=rows[0].label,
         support=rows[0].support,
-        iou=_spread([row.iou for row in rows], level),
-        boundary_f1=_spread([row.boundary_f1 for row in rows], level),
+        iou=figure_spread([row.iou for row in rows], level),
+        boundary_f1=figure_spread([row.boundary_f1 for row in rows], level),
     )
 
 

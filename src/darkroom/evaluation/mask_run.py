@@ -12,16 +12,11 @@ import numpy as np
 from darkroom import atomic
 from darkroom.errors import Invalid
 from darkroom.evaluation.batches import OnImages, batches_of, check_classes, source_of
-from darkroom.evaluation.mask_answers import (
-    MaskAnswers,
-    load_mask_answers,
-    packed,
-    save_mask_answers,
-)
-from darkroom.evaluation.mask_judgement import Masks, judge_masks
+from darkroom.evaluation.mask_answers import MaskAnswers, packed, save_mask_answers
+from darkroom.evaluation.mask_judgement import judge_masks
 from darkroom.evaluation.mask_record import MaskEvaluation
 from darkroom.evaluation.predictions import LARGE_BYTES, PART_BYTES, groups_of
-from darkroom.evaluation.run import asked_of, evaluation_path, looks_before
+from darkroom.evaluation.run import keep_evaluation
 from darkroom.records import ModelCard, Split
 from darkroom.tasks.outlines import tolerance_for
 from darkroom.tasks.segmentation import ROWS, count_pixels
@@ -87,35 +82,19 @@ def evaluate_masks(
         asked = _Asked(run_folder, images, weights, classes, device, batch_size, on_progress)
         card, answers, confusion = _predict(asked, scratch)
         seconds = time.perf_counter() - began
-        name, sha256 = save_mask_answers(run_folder, split, answers, _parts(answers.file))
         evaluation = judge_masks(
             answers,
             confusion,
-            _both(images, load_mask_answers(run_folder, split)),
+            lambda place: (images.gather_masks(np.array([place]))[0], answers.mask(place)),
             classes=card.labels,
             source=source_of(card, run_folder, split),
             draws=draws,
             seed=seed,
             worst=worst,
         )
-        files = {"predictions": name, "predictions_sha256": sha256}
+        kept = save_mask_answers(run_folder, split, answers, _parts(answers.file))
         facts = {"device": device, "images_per_second": len(answers.image_ids) / seconds}
-        return _kept(evaluation.model_copy(update=files | facts), run_folder, weights)
-
-
-def _both(images: MaskedImages, kept: MaskAnswers) -> Masks:
-    """Returns what gives the mask of an image that is right, and the one that was answered."""
-    return lambda place: (images.gather_masks(np.array([place]))[0], kept.mask(place))
-
-
-def _kept(evaluation: MaskEvaluation, run_folder: Path, weights: str) -> MaskEvaluation:
-    source = evaluation.source
-    looks = looks_before(run_folder, evaluation) + 1
-    by = asked_of(run_folder, weights, source.network)
-    evaluation = evaluation.model_copy(update={**by, "looks": looks})
-    text = evaluation.model_dump_json(indent=1)
-    atomic.write_text(evaluation_path(run_folder, source.split), text + "\n")
-    return evaluation
+        return keep_evaluation(evaluation, run_folder, weights, kept, facts)
 
 
 class _Asked(NamedTuple):
@@ -202,6 +181,7 @@ def _check_task(card: ModelCard) -> None:
             "Run {run} answers {task}, not masks.",
             run=card.run,
             task=card.task,
+            do="Name runs that answer masks: darkroom model list",
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from darkroom.errors import Invalid
 from darkroom.records import Interval
 from darkroom.records.record import Fact
 from darkroom.statistics import bootstrap_interval, wilson
@@ -49,8 +50,9 @@ class ErrorGroups(Fact):
     groups: tuple[ErrorGroup, ...]
     """The largest first."""
     errors: int
+    """All of them, drawn or not."""
     alone: int
-    """Errors in no group of at least `smallest`."""
+    """Of those that were looked at, errors in no group of at least `smallest`."""
     smallest: int = SMALLEST
     error_rate: Interval | None = None
     """Over all pictures of the split."""
@@ -70,7 +72,7 @@ class Retrieval(Fact):
     chance: float
     """The precision of drawing blindly."""
     classes: dict[str, Interval]
-    """Precision at the first k, by class."""
+    """Precision at the smallest k, by class."""
 
 
 def group_errors(
@@ -79,6 +81,7 @@ def group_errors(
     answers: np.ndarray,
     image_ids: Sequence[str],
     classes: Sequence[str],
+    groups: Sequence[str | None] | None = None,
     *,
     smallest: int = SMALLEST,
     seed: int = 0,
@@ -94,20 +97,19 @@ def group_errors(
         answers: (N,) int, what was answered.
         image_ids: of the N pictures.
         classes: names of the classes.
+        groups: of the N pictures; those of one group are drawn together.
         smallest: errors that a group needs.
         seed: of drawing, where there are very many errors.
 
     Source: average linkage: Sokal and Michener, 1958; number of groups: Rousseeuw, Silhouettes, 1987.
     """
     wrong = np.flatnonzero(labels != answers)
-    rate = bootstrap_interval((labels != answers).astype(float)) if len(labels) else None
-    drawn = len(wrong) > MOST_ERRORS
+    errors, drawn = len(wrong), len(wrong) > MOST_ERRORS
+    rate = bootstrap_interval((labels != answers).astype(float), groups) if len(labels) else None
     if drawn:
         wrong = np.sort(np.random.default_rng(seed).permutation(wrong)[:MOST_ERRORS])
     if len(wrong) < smallest:
-        return ErrorGroups(
-            groups=(), errors=len(wrong), alone=len(wrong), smallest=smallest, error_rate=rate
-        )
+        return ErrorGroups(groups=(), errors=errors, alone=errors, smallest=smallest, error_rate=rate)
     apart = _distances(rows[wrong], rows[wrong])
     codes = _best_cut(apart, average_linkage(apart), smallest)
     found = [
@@ -118,7 +120,7 @@ def group_errors(
     found.sort(key=lambda group: (-group.count, group.name))
     return ErrorGroups(
         groups=tuple(found),
-        errors=len(wrong),
+        errors=errors,
         alone=len(wrong) - sum(group.count for group in found),
         smallest=smallest,
         error_rate=rate,
@@ -182,22 +184,27 @@ def measure_retrieval(
         gallery_labels: (g,) int.
         classes: names of the classes.
         groups: of the queries; those of one group are drawn together.
-        ks: how many are asked for; no more than the gallery holds.
+        ks: how many are asked for; those above what the gallery holds are left out.
         own: (n,) int, the place of each query in the gallery, which is never found; −1 where it is not
             there.
         draws: how many times the queries are drawn.
         seed: the same seed gives the same intervals.
 
+    Raises:
+        Invalid: the gallery holds fewer pictures than any k, or none of the class of any query.
+
     Source: Manning, Raghavan and Schütze, Introduction to information retrieval, 2008, ch. 8.
     """
     own = np.full(len(queries), -1, np.int64) if own is None else own
-    fitting = sorted({k for k in ks if 0 < k <= len(gallery) - int((own >= 0).any())})
-    most = fitting[-1]
+    there = len(gallery) - int((own >= 0).any())
+    fitting = sorted({k for k in ks if 0 < k <= there})
     support = np.bincount(gallery_labels, minlength=len(classes)).astype(np.float64)
     relevant = support[query_labels] - (own >= 0)
+    _refuse_nothing_to_find(there, ks, fitting, relevant)
+    most = fitting[-1]
     hits = _hits(queries, gallery, query_labels, gallery_labels, own, most)
     asked = relevant > 0
-    kept = None if groups is None else [groups[place] for place in np.flatnonzero(asked).tolist()]
+    kept = _of_some(groups, asked)
     sums = hits[asked].cumsum(1)
     facts: dict[str, Any] = {"draws": draws, "seed": seed}
     first = sums[:, fitting[0] - 1] / fitting[0]
@@ -209,11 +216,34 @@ def measure_retrieval(
         recall={k: bootstrap_interval(sums[:, k - 1] / relevant[asked], kept, **facts) for k in fitting},
         chance=float((relevant[asked] / (len(gallery) - (own[asked] >= 0))).mean()),
         classes={
-            label: bootstrap_interval(first[mine == number], **facts)
+            label: bootstrap_interval(first[mine == number], _of_some(kept, mine == number), **facts)
             for number, label in enumerate(classes)
             if (mine == number).any()
         },
     )
+
+
+def _refuse_nothing_to_find(
+    there: int, ks: Sequence[int], fitting: Sequence[int], relevant: np.ndarray
+) -> None:
+    if not fitting:
+        raise Invalid(
+            "retrieval.k-too-large",
+            "A picture can find {there} others at most. Asked for: {ks}.",
+            do="Ask for fewer: --ks 1",
+            there=there,
+            ks=", ".join(map(str, sorted(ks))) or "none",
+        )
+    if not (relevant > 0).any():
+        raise Invalid(
+            "retrieval.nothing-to-find",
+            "No picture that asks has another one of its class among those that are searched.",
+            do="Search a split that has more of each class: --gallery train",
+        )
+
+
+def _of_some(groups: Sequence[str | None] | None, chosen: np.ndarray) -> list[str | None] | None:
+    return None if groups is None else [groups[place] for place in np.flatnonzero(chosen).tolist()]
 
 
 def _hits(

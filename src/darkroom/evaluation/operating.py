@@ -11,6 +11,7 @@ from darkroom.errors import Invalid
 from darkroom.evaluation.clones import verdict
 from darkroom.evaluation.findings import ClassDecisions, OperatingFigures, PairCost
 from darkroom.records import Brief, Interval, OperatingPoint
+from darkroom.records.numbers import counted
 from darkroom.statistics import bootstrap_interval, paired_difference, ratio_interval
 from darkroom.statistics.bootstrap import Groups
 from darkroom.tasks.calibration import LARGEST_TEMPERATURE, SMALLEST_TEMPERATURE, fit_temperature
@@ -237,8 +238,8 @@ def _temperature(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, 
     mistakes = int((probabilities.argmax(axis=1) != labels).sum())
     if mistakes < FEWEST_MISTAKES:
         return 1.0, (
-            f"{mistakes} mistakes on {len(labels):,} validation pictures are too few to fit a temperature "
-            f"to; it stays at 1. With {FEWEST_MISTAKES} or more it is fitted.",
+            f"Too few to fit a temperature to: {counted(mistakes, 'mistake')} on {len(labels):,} "
+            f"validation pictures. It stays at 1. With {FEWEST_MISTAKES} or more it is fitted.",
         )
     found = fit_temperature(labels, probabilities)
     if found == SMALLEST_TEMPERATURE:

@@ -27,7 +27,6 @@ __all__ = [
     "Asked",
     "LabelledImages",
     "Watched",
-    "asked_of",
     "evaluate_run",
     "evaluation_path",
     "is_of_today",
@@ -35,7 +34,6 @@ __all__ = [
     "load_any_evaluation",
     "load_evaluation",
     "load_mask_evaluation",
-    "looks_before",
     "predict_split",
     "refuse_label_sets",
     "speed_since",
@@ -77,10 +75,9 @@ def evaluate_run(
     depth: Depth | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Predicts a split with a run's weights and judges the answers.
+    """Predicts a split with a run's weights and judges the answers; memory does not grow with the images.
 
-    Memory stays the same however many images there are: large probabilities lie in a file. Leaves in the
-    run's folder `predictions-<split>.npy` and `.json`, and last `evaluation-<split>.json`.
+    Leaves in the run's folder `predictions-<split>.npy` and `.json`, and last `evaluation-<split>.json`.
 
     Args:
         run_folder: the run; its weights are `checkpoints/<weights>.safetensors`.
@@ -121,7 +118,8 @@ def evaluate_run(
             costs=depth.prices.table if depth.prices else None,
         )
         found = deepened(evaluation, predictions, depth)
-        return keep_evaluation(found, run_folder, weights, predictions, facts)
+        kept = save_predictions(run_folder, split, predictions)
+        return keep_evaluation(found, run_folder, weights, kept, facts)
 
 
 def speed_since(began: float, predictions: Predictions) -> float:
@@ -151,6 +149,7 @@ def load_evaluation(run_folder: Path, split: str = "test") -> Evaluation:
             "evaluation.of-masks",
             "Run {run} answers masks; what was asked for is about classes of whole pictures.",
             run=run_folder.name,
+            do="Name runs of one class per picture: darkroom model list",
         )
     return found
 
@@ -166,6 +165,7 @@ def refuse_label_sets(run: str, task: Task) -> None:
             "evaluation.of-label-sets",
             "Run {run} answers any number of labels per picture; this is about one class each.",
             run=run,
+            do="Name runs of one class per picture: darkroom model list",
         )
 
 
@@ -184,6 +184,7 @@ def load_mask_evaluation(run_folder: Path, split: str = "test") -> MaskEvaluatio
             "Run {run} answers {task}, not masks.",
             run=run_folder.name,
             task=found.task,
+            do="Name runs that answer masks: darkroom model list",
         )
     return found
 
@@ -202,7 +203,7 @@ def load_any_evaluation(
         raise NotFound(
             "evaluation.missing",
             "Run {run} was not evaluated on {split}.",
-            do="Evaluate it: darkroom model evaluate",
+            do="Evaluate it: darkroom model evaluate --runs {run} --split {split}",
             run=run_folder.name,
             split=split,
         )
@@ -217,7 +218,7 @@ def load_any_evaluation(
         ) from error
 
 
-def looks_before(run_folder: Path, evaluation: Judgement) -> int:
+def _looks_before(run_folder: Path, evaluation: Judgement) -> int:
     """Returns how often the same images were looked at with this run before."""
     try:
         before = load_any_evaluation(run_folder, evaluation.source.split)
@@ -295,35 +296,31 @@ def keep_evaluation(
     evaluation: Kept,
     run_folder: Path,
     weights: str,
-    predictions: Predictions,
+    answers: tuple[str, str],
     facts: dict[str, object],
 ) -> Kept:
-    """Writes answers and what was judged of them into a run's folder; returns it with the facts filled in.
+    """Writes what was judged into a run's folder, beside the answers; returns it with the facts filled in.
 
     Args:
         evaluation: what was judged.
         run_folder: the run.
         weights: that answered.
-        predictions: the answers.
+        answers: name and sha256 of the file of answers, which is written already.
         facts: where the model ran, and how fast.
     """
-    split = evaluation.source.split
-    looks = looks_before(run_folder, evaluation) + 1
-    name, sha256 = save_predictions(run_folder, split, predictions)
-    files = {"predictions": name, "predictions_sha256": sha256, "looks": looks}
-    asked = asked_of(run_folder, weights, evaluation.source.network)
-    evaluation = evaluation.model_copy(update=facts | files | asked)
-    atomic.write_text(evaluation_path(run_folder, split), evaluation.model_dump_json(indent=1) + "\n")
-    return evaluation
-
-
-def asked_of(run_folder: Path, weights: str, network: str) -> dict[str, object]:
-    """Returns what an evaluation says about the weights that answered, the libraries, and the time."""
-    return {
+    name, sha256 = answers
+    about = {
+        "predictions": name,
+        "predictions_sha256": sha256,
+        "looks": _looks_before(run_folder, evaluation) + 1,
         "weights_sha256": _weights_sha256(run_folder, weights),
-        "libraries": FrozenDict(_versions(network)),
+        "libraries": FrozenDict(_versions(evaluation.source.network)),
         "evaluated_at": now(),
     }
+    evaluation = evaluation.model_copy(update=facts | about)
+    path = evaluation_path(run_folder, evaluation.source.split)
+    atomic.write_text(path, evaluation.model_dump_json(indent=1) + "\n")
+    return evaluation
 
 
 def _weights_sha256(run_folder: Path, weights: str) -> str:

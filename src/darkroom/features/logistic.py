@@ -47,11 +47,7 @@ def folds_of(
         folds: how many.
         seed: another seed shares them out otherwise.
     """
-    units: dict[str, list[int]] = {}
-    for place in range(len(labels)):
-        group = groups[place] if groups is not None else None
-        units.setdefault(f"g{group}" if group else f"i{place}", []).append(place)
-    members = list(units.values())
+    members = _units(len(labels), groups)
     order = np.random.default_rng(seed).permutation(len(members))
     found, have = np.zeros(len(labels), np.int64), np.zeros((int(labels.max()) + 1, folds), np.int64)
     totals = np.zeros(folds, np.int64)
@@ -63,6 +59,15 @@ def folds_of(
         own[fold] += len(unit)
         totals[fold] += len(unit)
     return found
+
+
+def _units(count: int, groups: Sequence[str | None] | None) -> list[list[int]]:
+    """Returns the places of pictures that lie in one group; one without a group stands alone."""
+    found: dict[str, list[int]] = {}
+    for place in range(count):
+        group = groups[place] if groups is not None else None
+        found.setdefault(f"g{group}" if group else f"i{place}", []).append(place)
+    return list(found.values())
 
 
 def out_of_fold(
@@ -84,23 +89,15 @@ def out_of_fold(
         classes: C.
         groups: pictures of one group lie in one fold.
         scratch: a folder for an array that is large.
-        folds: how many.
+        folds: how many; of fewer groups as many as there are groups.
         seed: of sharing out.
         on_done: told how many fits are done, of how many.
 
     Raises:
-        Invalid: fewer than two classes have pictures, or there are fewer pictures than folds.
+        Invalid: fewer than two classes have pictures, there are fewer than two pictures to a fold, or all
+            lie in one group.
     """
-    if len(np.unique(labels)) < 2 or len(labels) < 2 * folds:
-        raise Invalid(
-            "features.too-few-to-fold",
-            "Expected pictures of two classes at least, and {least} pictures for {folds} folds. Received: "
-            "{count} pictures of {found} classes.",
-            least=2 * folds,
-            folds=folds,
-            count=len(labels),
-            found=len(np.unique(labels)),
-        )
+    folds = _folds_of_units(labels, groups, folds)
     tell = on_done or (lambda done, total: None)
     places = folds_of(labels, groups, folds, seed=seed)
     out = room_for((len(labels), classes), scratch, "out-of-fold")
@@ -117,6 +114,35 @@ def out_of_fold(
         _say(rows, np.flatnonzero(places == fold), weights, out)
         tell(len(STRENGTHS) + fold, len(STRENGTHS) + folds - 1)
     return OutOfFold(out, places, strength)
+
+
+def _folds_of_units(labels: np.ndarray, groups: Sequence[str | None] | None, folds: int) -> int:
+    """Returns how many folds there can be.
+
+    Raises:
+        Invalid: as `out_of_fold`.
+    """
+    if len(np.unique(labels)) < 2 or len(labels) < 2 * folds:
+        raise Invalid(
+            "features.too-few-to-fold",
+            "Expected pictures of two classes at least, and {least} pictures for {folds} folds. Received: "
+            "{count} pictures of {found} classes.",
+            least=2 * folds,
+            folds=folds,
+            count=len(labels),
+            found=len(np.unique(labels)),
+            do="Add pictures, or ask for fewer folds.",
+        )
+    units = len(_units(len(labels), groups))
+    if units < 2:
+        raise Invalid(
+            "features.one-group",
+            "All {count} pictures lie in one group, so none can be judged by the others without its own "
+            "group having a say.",
+            do="Put pictures that do not belong together into groups of their own, and freeze again.",
+            count=len(labels),
+        )
+    return min(folds, units)
 
 
 def fit(

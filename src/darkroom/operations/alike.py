@@ -10,22 +10,28 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from darkroom.errors import DarkroomError, Invalid
+from darkroom.errors import Invalid
 from darkroom.operation import DatasetRef, LocalPath, Produced, UserCode, operation
 from darkroom.operations.papers import Papers
+from darkroom.operations.picture_sets import Chained, FieldFolder
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import DatasetVersion, Fact, Interval, Result, Split, Table
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from darkroom.documents.blocks import Section
-    from darkroom.features.reduction import Vectors
+    from darkroom.operations.sketching import Sample
+
+    _Samples = list[tuple[str, Sample | FieldFolder]]
 
 __all__ = ["alike"]
 
 LEVEL = 0.05
 FEWEST = 20
 """Pictures that a side needs; with fewer nothing would be shown."""
+
+FEWEST_GROUPS = 10
+"""With fewer groups on a side there is little to shuffle. Source: as `evaluation.slices.FEWEST_GROUPS`."""
 
 SMALL_AUC = 0.6
 """Up to this the two hardly differ, whatever the p-value: with many pictures everything is significant."""
@@ -193,29 +199,30 @@ def _sides(
 
     rendering, remarks = render(workspace, version), list[str]()
     generator = np.random.default_rng(seed)
-    samples: list[tuple[str, Sample | _Folder]] = []
+    samples: _Samples = []
     for name in dict.fromkeys(splits):
         if not version.counts.get(name):
             continue
         split = rendering.split(name)
         samples.append((name, Sample(split, np.sort(generator.permutation(len(split))[:most]))))
     if folder is not None:
-        samples.append(("field", _Folder.of(folder, version, most, generator, remarks)))
-    few = [name for name, sample in samples if len(sample.image_ids) < FEWEST]
-    if few:
-        remarks.append(f"Fewer than {FEWEST} pictures, and not compared: {', '.join(few)}.")
-    samples = [(name, sample) for name, sample in samples if name not in few]
+        samples.append(("field", FieldFolder.of(folder, version, most, generator, remarks)))
+    samples = _fitting(samples, remarks)
     if not samples:
         return [], tuple(remarks)
     with atomic.scratch_folder(workspace.hidden) as scratch:
         # Vectors of strange pictures are not kept: nobody could ask for them to be forgotten.
         parts = [
             start_vectors(
-                workspace, version, sample, known, aside=scratch if isinstance(sample, _Folder) else None
+                workspace,
+                version,
+                sample,
+                known,
+                aside=scratch if isinstance(sample, FieldFolder) else None,
             )
             for _, sample in samples
         ]
-        rows = np.array(reduced(_Chain(parts), scratch))
+        rows = np.array(reduced(Chained(parts), scratch))
     ends = np.cumsum([0, *(len(sample.image_ids) for _, sample in samples)])
     sides = [
         _Side(name, rows[start:end], sample.groups)
@@ -224,76 +231,27 @@ def _sides(
     return sides, tuple(remarks)
 
 
-class _Folder:
-    """Pictures of a folder as the contract makes them; what cannot be read is left out."""
-
-    def __init__(self, tensors: np.ndarray, image_ids: Sequence[str]) -> None:
-        self._tensors = tensors
-        self.image_ids = tuple(image_ids)
-        self.groups: tuple[str | None, ...] = (None,) * len(self.image_ids)
-
-    @classmethod
-    def of(
-        cls,
-        folder: Path,
-        version: DatasetVersion,
-        most: int,
-        generator: np.random.Generator,
-        remarks: list[str],
-    ) -> _Folder:
-        """Reads at most so many pictures of a folder, drawn at random; notes those that cannot be read."""
-        import hashlib
-
-        from darkroom.formats import is_picture
-        from darkroom.images import prepare
-
-        paths = (
-            sorted(one for one in folder.rglob("*") if one.is_file() and is_picture(one.name))
-            if folder.is_dir()
-            else []
+def _fitting(samples: _Samples, remarks: list[str]) -> _Samples:
+    """Returns the sets that can be compared; notes the others, and those of few groups."""
+    units = {name: _groups_in(sample.groups) for name, sample in samples}
+    few = [name for name, sample in samples if len(sample.image_ids) < FEWEST or units[name] < 2]
+    if few:
+        remarks.append(
+            f"Fewer than {FEWEST} pictures, or all in one group, and not compared: {', '.join(few)}."
         )
-        if not paths:
-            raise Invalid("alike.empty-folder", "No picture in the folder {path}.", path=folder)
-        tensors: dict[str, np.ndarray] = {}
-        refused = 0
-        for place in np.sort(generator.permutation(len(paths))[:most]).tolist():
-            try:
-                data = paths[place].read_bytes()
-                tensors[hashlib.sha256(data).hexdigest()] = prepare(data, version.contract)
-            except (DarkroomError, OSError):
-                refused += 1
-        if refused:
-            remarks.append(f"{refused:,} files of {folder.name} cannot be read and are left out.")
-        shape = (0, *version.contract.shape)
-        return cls(
-            np.stack(list(tensors.values())) if tensors else np.empty(shape, np.uint8), list(tensors)
+    kept = [(name, sample) for name, sample in samples if name not in few]
+    scarce = [name for name, _ in kept if units[name] < FEWEST_GROUPS]
+    if scarce:
+        remarks.append(
+            f"Fewer than {FEWEST_GROUPS} groups of pictures in {', '.join(scarce)}: p can hardly be small, "
+            "and the AUC says as much of the groups as of the sets."
         )
-
-    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Returns (n, H, W, C) uint8."""
-        return np.take(self._tensors, indices, axis=0, out=out, mode="clip")
+    return kept
 
 
-class _Chain:
-    """Several sets of vectors behind one another."""
-
-    def __init__(self, parts: Sequence[Vectors]) -> None:
-        self._parts = parts
-        self._starts = np.cumsum([0, *map(len, parts)])
-        self.size = parts[0].size
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Returns (n, size) float32."""
-        indices = np.asarray(indices, np.int64)
-        out = np.empty((len(indices), self.size), np.float32) if out is None else out
-        of = np.searchsorted(self._starts, indices, side="right") - 1
-        for number in np.unique(of).tolist():
-            here = np.flatnonzero(of == number)
-            out[here] = self._parts[number].gather(indices[here] - self._starts[number])
-        return out
+def _groups_in(groups: Sequence[str | None]) -> int:
+    """Returns how many groups pictures come in; one without a group counts as one."""
+    return len({group or place for place, group in enumerate(groups)})
 
 
 def _pairs(workspace: Workspace, sides: Sequence[_Side], seed: int) -> tuple[Pair, ...]:
@@ -305,7 +263,7 @@ def _pairs(workspace: Workspace, sides: Sequence[_Side], seed: int) -> tuple[Pai
     for number, (first, second) in enumerate(every, 1):
         tests.append(kernel_test(first.rows, second.rows, (first.groups, second.groups), seed=seed))
         sizes.append(_told_apart(first, second, seed))
-        workspace.report("comparing", done=number, total=len(every), unit="pairs")
+        workspace.report("comparing", done=number, total=len(every), unit="pairs", stops=True)
     adjusted = holm([test.p_value for test in tests])
     return tuple(
         Pair(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from darkroom.errors import DarkroomError, Invalid, InvalidConfig, NotFound
 from darkroom.operation import BundleRef, LocalPath, Produced, RunRef, operation
 from darkroom.records import Interval, Result, Table
+from darkroom.records.numbers import counted
 from darkroom.spreadsheet import csv_text
 from darkroom.workspace import Workspace
 
@@ -61,7 +62,7 @@ class AskReport(Result):
 
     def display(self) -> Iterator[str | Table]:
         """Yields the sums, the surest wrong answers, and where the table is."""
-        yield f"{self.model} ({self.runtime}) answered {self.answered:,} pictures"
+        yield f"{self.model} ({self.runtime}) answered {counted(self.answered, 'picture')}"
         rows = tuple((name, f"{count:,}") for name, count in self.counts.items())
         yield Table(("answer", "pictures"), rows)
         if self.wrong:
@@ -75,7 +76,7 @@ class AskReport(Result):
     def notes(self) -> Iterator[str]:
         """Yields how many are right, not sure, and not answered."""
         if self.accuracy is not None:
-            yield f"Right: {self.accuracy} of {self.with_truth:,} pictures whose truth is known."
+            yield f"Right: {self.accuracy} of {counted(self.with_truth, 'picture')} whose truth is known."
         if self.not_sure:
             yield f"Not sure about {self.not_sure:,} of them, by the operating point."
         if self.refused:
@@ -131,9 +132,9 @@ def ask_list(
     if not tally.answered:
         raise Invalid(
             "ask.no-picture",
-            "None of the {count} pictures could be answered: {why}",
+            "No answer to any of {pictures}: {why}",
             do="{path} says why for each of them.",
-            count=tally.refused,
+            pictures=counted(tally.refused, "picture"),
             why=tally.why or "nothing was named.",
             path=workspace.relative(path),
         )
@@ -193,7 +194,8 @@ class _Tally:
             yield f"Labels that the model does not know ({said}): these answers cannot be right."
         if self.out_of_domain:
             yield (
-                f"{self.out_of_domain:,} of {self.checked:,} pictures do not look like those of training."
+                f"Unlike the pictures of training: {self.out_of_domain:,} of "
+                f"{counted(self.checked, 'picture')}."
             )
 
 
@@ -230,7 +232,7 @@ def _written(workspace: Workspace, model: Model, rows: Iterator[Listed], tally: 
         sure = "yes" if found.sure else "no"
         said = (one.name, found.label, sure, f"{found.probability:.6f}", one.truth, right, domain, "")
         yield _line(said)
-        workspace.report("asking", done=number, unit="images")
+        workspace.report("asking", done=number, unit="images", stops=True)
 
 
 def _line(cells: tuple[str, ...]) -> bytes:
@@ -241,7 +243,7 @@ def _page(workspace: Workspace, place: str, model: Model, tally: _Tally, accurac
     from darkroom.operations.found_pages import deliver_found
 
     known = "" if accuracy is None else f" Of {len(tally.right):,} it is known what is right: {accuracy}."
-    lead = f"{model.name} answered {tally.answered:,} pictures.{known}"
+    lead = f"{model.name} answered {counted(tally.answered, 'picture')}.{known}"
     sections = list(_sections(workspace, tally))
     return deliver_found(
         workspace, place, kind="Answers to a list", lead=lead, sections=sections, papers=False

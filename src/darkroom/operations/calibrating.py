@@ -78,7 +78,11 @@ def calibrate(workspace: Workspace, *, runs: tuple[RunRef, ...]) -> CalibrateRep
         runs: the runs; each gets its own.
     """
     if not runs:
-        raise InvalidConfig("calibrate.no-runs", "model.calibrate needs at least one run. Received: none.")
+        raise InvalidConfig(
+            "calibrate.no-runs",
+            "model.calibrate needs at least one run. Received: none.",
+            do="List the runs: darkroom model list",
+        )
     tasks: dict[str, Task] = {name: task_of(workspace, name) for name in runs}
     for name, task in tasks.items():
         _refuse_other_tasks(name, task)

@@ -14,6 +14,7 @@ from darkroom.operations.run_tasks import common_task
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.varying import distinct_clones, same_recipe
 from darkroom.records import Interval, Result, Split, Table
+from darkroom.records.numbers import counted
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,15 +68,15 @@ class CompareReport(Result):
         yield self.counted
         if self.figure == "mean IoU":
             yield (
-                f"{self.first} is closer on {self.only_first_right} pictures, {self.second} on "
+                f"{self.first} is closer on {counted(self.only_first_right, 'picture')}, {self.second} on "
                 f"{self.only_second_right}; {self.churn:.1%} of the pixels differ."
             )
         else:
             if self.figure == "mean AP":
                 yield "Right is a picture whose labels are all right, each run at its own thresholds."
             yield (
-                f"Only {self.first} is right {self.only_first_right} times, only {self.second} "
-                f"{self.only_second_right} times; {self.churn:.1%} of the answers differ."
+                f"Only {self.first} is right {counted(self.only_first_right, 'time')}, only {self.second} "
+                f"{counted(self.only_second_right, 'time')}; {self.churn:.1%} of the answers differ."
             )
 
     def notes(self) -> Iterator[str]:
@@ -185,7 +186,7 @@ def _label_sets(workspace: Workspace, sides: _Sides, split: Split) -> tuple[Comp
 
 def _counted(found: GroupComparison) -> str:
     what = "other pictures and other seeds" if found.seeds_counted else "other pictures, not other seeds"
-    return f"Intervals (95 %) on {found.same_images:,} pictures count {what}."
+    return f"Intervals (95 %) on {counted(found.same_images, 'picture')} count {what}."
 
 
 def _named(run: str, clones: tuple[str, ...]) -> str:

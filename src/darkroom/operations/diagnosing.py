@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,13 +26,16 @@ __all__ = ["gathered"]
 MOST_TRAIN, MOST_VAL, MOST_LABELS = 500, 1000, 2000
 """Pictures that are asked about, evenly spread over those of the split."""
 
+AT_ONCE = 64
+"""Pictures in memory at a time."""
+
 MOST_STEPS = 300
 """Of a short training."""
 
 PROBES = 8
 """Short trainings that a diagnosis makes, at most, about."""
 
-NO_TIME = "Short trainings: {minutes:g} minutes are too few for an epoch of each. Give more: --minutes"
+NO_TIME = "Short trainings: {minutes:g} min are too few for an epoch of each. Give more: --minutes"
 
 CHANGED = Augment(rotate_deg=10.0, zoom=0.1, shift=0.1)
 DECAY, DROPOUT = 0.05, 0.3
@@ -58,17 +60,25 @@ class _Sample:
         self.groups = tuple(s.groups[place] for s, places in self._parts for place in places)
         self.labels = np.concatenate([np.asarray(s.labels)[places] for s, places in self._parts])
 
+        self._starts = np.cumsum([0, *(len(places) for _, places in self._parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
     def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        whole = self.pictures[np.asarray(indices, np.int64)]
-        if out is None:
-            return whole
-        out[:] = whole
+        indices = np.asarray(indices, np.int64)
+        out = np.empty((len(indices), *self._parts[0][0].shape), np.uint8) if out is None else out
+        of = np.searchsorted(self._starts, indices, side="right") - 1
+        for number in np.unique(of).tolist():
+            here, (split, places) = np.flatnonzero(of == number), self._parts[number]
+            out[here] = split.gather(places[indices[here] - self._starts[number]])
         return out
 
-    @cached_property
-    def pictures(self) -> np.ndarray:
-        """All of them, (N, H, W, C) uint8."""
-        return np.concatenate([split.gather(places) for split, places in self._parts])
+    def pixels(self) -> np.ndarray:
+        """Returns the pictures averaged down, (N, D) float32, some at a time."""
+        starts = range(0, len(self), AT_ONCE)
+        parts = [np.arange(start, min(start + AT_ONCE, len(self))) for start in starts]
+        return np.concatenate([pixel_features(self.gather(part)) for part in parts])
 
 
 class _Case(NamedTuple):
@@ -234,12 +244,11 @@ def _labels(workspace: Workspace, case: _Case, classes: int) -> LabelEvidence | 
     sample = _Sample([case.rendering.split("train"), case.rendering.split("val")], MOST_LABELS)
     if len(np.unique(sample.labels)) < 2:
         return None
-    features, basis = pixel_features(sample.pictures), "pixels"
     if case.recipe.weights:
-        features, basis = (
-            _pretrained(workspace, case, sample, classes),
-            f"features by {case.recipe.weights}",
-        )
+        features = _pretrained(workspace, case, sample, classes)
+        basis = f"features by {case.recipe.weights}"
+    else:
+        features, basis = sample.pixels(), "pixels"
     facts = {"image_ids": sample.image_ids, "groups": sample.groups}
     return disagreement(features, sample.labels, **facts, classes=classes, basis=basis)
 

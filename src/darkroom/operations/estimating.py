@@ -12,6 +12,7 @@ from pydantic import Field
 from darkroom.operation import DatasetRef, RunRef, operation
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import Fact, FrozenMap, Result, Table
+from darkroom.records.numbers import counted
 from darkroom.training import Recipe
 from darkroom.training.plan import ClonesChoice, Plan
 from darkroom.workspace import Workspace
@@ -174,7 +175,7 @@ def _report(
     run_bytes = sum(timing.disk_bytes.values()) + timing.weights_bytes
     disk = len(pending) * run_bytes + (before.disk_bytes if pending else 0)
     batches = f"{len(timing.batches_s)} timed batches"
-    whole = f"{timing.epochs} epochs"
+    whole = counted(timing.epochs, "epoch")
     return EstimateReport(
         dataset=wanted[0].version.ref,
         network=wanted[0].recipe.network,

@@ -171,7 +171,12 @@ def picture_named(workspace: Workspace, image: str | None, file: Path | None) ->
         )
     if file is not None:
         if not file.is_file():
-            raise NotFound("explain.no-file", "No file {path}.", path=file)
+            raise NotFound(
+                "explain.no-file",
+                "No file {path}.",
+                do="Name the file of a picture: --file photo.jpg",
+                path=file,
+            )
         data = file.read_bytes()
         return data, hashlib.sha256(data).hexdigest(), ""
     (image_id,) = images_named(workspace, [image or ""])

@@ -16,6 +16,7 @@ from darkroom.operations.run_making import run_for
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.starting import starting_inputs
 from darkroom.records import Gate, Result, Run, Table, Task, gate_notes, shown_gates
+from darkroom.records.numbers import counted
 from darkroom.training import Recipe
 from darkroom.training.fine_tuning import FineTuning, fine_recipes
 from darkroom.workspace import Workspace
@@ -39,7 +40,8 @@ class FineTuneReport(Result):
     """The last layer alone, the deeper training that began from it, and which of the two goes on."""
 
     run: RunRef
-    """The run with the better validation figure; of equal ones that with the smaller loss."""
+    """The run with the better validation figure; of equal ones that with the smaller loss, and without val
+    pictures the one that learnt more."""
     runs: tuple[RunRef, ...]
     """The last layer alone, then the deeper training."""
     network: str
@@ -132,6 +134,8 @@ def fine_tune(
     gates = hold_quality(workspace, (chosen.id,))
     paths = {run.id: deliver_training(workspace, [run], gates if run is chosen else ()) for run in runs}
     said = [words for one, run in zip(recipes, runs, strict=True) for words in remarks(one, [run])]
+    if figure not in chosen.metrics and len(runs) > 1:
+        said.append(f"There are no val pictures, so nothing chose: {chosen.id} goes on, which learnt more.")
     return FineTuneReport(
         run=chosen.id,
         runs=tuple(run.id for run in runs),
@@ -190,6 +194,8 @@ def _refuse_no_beginning(network: str, weights: str, task: Task, *, named: bool)
 
 def _chosen(runs: list[Run], figure: str) -> Run:
     """Returns the run with the larger figure; of equal ones that with the smaller loss."""
+    if not any(figure in run.metrics for run in runs):
+        return runs[-1]
 
     def rank(run: Run) -> tuple[float, float]:
         return run.metrics.get(figure, 0.0), -run.metrics.get("val.loss", float("inf"))
@@ -207,9 +213,9 @@ def _gained(workspace: Workspace, runs: list[Run]) -> str:
     found: Comparison = compare(deeper, last)
     ends = found.difference
     return (
-        f"Deeper against the last layer alone, on {found.same_images} val pictures: {ends.value:+.4f} "
-        f"[{ends.low:+.4f}, {ends.high:+.4f}], {found.verdict}. One seed each: how much chance moves them, "
-        "clones say."
+        f"Deeper against the last layer alone, on {counted(found.same_images, 'val picture')}: "
+        f"{ends.value:+.4f} [{ends.low:+.4f}, {ends.high:+.4f}], {found.verdict}. One seed each: how much "
+        "chance moves them, clones say."
     )
 
 

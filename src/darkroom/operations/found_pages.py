@@ -13,7 +13,7 @@ from darkroom.workspace import Workspace
 if TYPE_CHECKING:
     from darkroom.documents.blocks import Section
 
-__all__ = ["deliver_found", "page_words"]
+__all__ = ["deliver_found"]
 
 
 def deliver_found(
@@ -43,9 +43,3 @@ def deliver_found(
     path = workspace.deliverables / PurePosixPath(place)
     atomic.write_bytes(path, found_page(paper))
     return workspace.relative(path), beside
-
-
-def page_words(path: str, papers: Papers) -> Iterable[str]:
-    """Yields where a report lies."""
-    yield f"Page: {path}"
-    yield from papers.words

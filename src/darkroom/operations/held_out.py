@@ -11,6 +11,7 @@ import numpy as np
 from darkroom.errors import Invalid, InvalidConfig
 from darkroom.operations.vectors import Known, joined, start_vectors
 from darkroom.records import DatasetVersion, Interval, Split
+from darkroom.records.numbers import counted
 from darkroom.workspace import Workspace
 
 __all__ = ["HeldOut", "by_features", "by_runs"]
@@ -74,10 +75,10 @@ def by_features(
     from darkroom.features.reduction import reduced
 
     def reading(done: int, total: int) -> None:
-        workspace.report("reading features", done=done, total=total, unit="images")
+        workspace.report("reading features", done=done, total=total, unit="images", stops=True)
 
     def fitting(done: int, total: int) -> None:
-        workspace.report("fitting without each fold", done=done, total=total, unit="fits")
+        workspace.report("fitting without each fold", done=done, total=total, unit="fits", stops=True)
 
     pictures = joined(workspace, version, splits)
     vectors = start_vectors(workspace, version, pictures, known)
@@ -145,8 +146,8 @@ def by_runs(
             ref=version.ref,
         )
     ids = [image_id for image_id in members if image_id in sums]
-    wanted = sum(members[one].split in splits for one in members)
-    left = f"{wanted - len(ids):,} pictures of {', '.join(splits)} were held out by none of the runs and "
+    left = sum(one.split in splits for one in members.values()) - len(ids)
+    which = f"{counted(left, 'picture')} of {', '.join(splits)}"
     return HeldOut(
         ids,
         [members[one].split for one in ids],
@@ -154,5 +155,5 @@ def by_runs(
         np.array([index[members[one].label] for one in ids], np.int64),
         np.array([sums[one] / counts[one] for one in ids], np.float32),
         f"answers of {', '.join(runs)} to pictures that they held out",
-        (f"{left}are not judged.",) if wanted > len(ids) else (),
+        (f"Held out by none of the runs, and not judged: {which}.",) if left else (),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from darkroom import atomic
 from darkroom.errors import Damaged, NotFound
@@ -11,12 +12,13 @@ from darkroom.operations.operating_points import depth_of, point_of
 from darkroom.operations.run_pictures import pictures_of, split_seed_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import Fact, Split
+from darkroom.records.numbers import counted
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
-    from darkroom.evaluation import Evaluation, Judged
+    from darkroom.evaluation import Evaluation, Judged, LabelSetEvaluation, MaskEvaluation
 
-__all__ = ["DRAWS", "Looks", "count_looks", "evaluated", "judged", "kept"]
+__all__ = ["DRAWS", "Looks", "count_looks", "counts_all", "evaluated", "judged", "kept", "question"]
 
 DRAWS = 10_000
 """Bootstrap draws: with 2,000 the ends of an interval still move by one picture in some hundred."""
@@ -33,7 +35,7 @@ class Looks(Fact):
     def words(self) -> str:
         """The two in words."""
         times = "once" if self.count == 1 else f"{self.count:,} times"
-        return f"{times}, by {self.runs} run{'s' if self.runs != 1 else ''}"
+        return f"{times}, by {counted(self.runs, 'run')}"
 
 
 def evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
@@ -45,23 +47,56 @@ def evaluated(workspace: Workspace, name: str, split: Split) -> Evaluation:
     """
     from darkroom.evaluation import evaluate_run
 
+    asked = question(workspace, name, split)
+    return evaluate_run(**asked, depth=depth_of(workspace, name, asked["classes"]))
+
+
+def question(workspace: Workspace, name: str, split: Split) -> dict[str, Any]:
+    """Returns what a run of any task is evaluated with: its folder, pictures, classes, draws, progress.
+
+    Raises:
+        NotFound: there is no such run, or its weights are gone.
+        Cancelled: a person asked to stop, while it is evaluated.
+    """
     run = workspace.catalogue.runs.get(name)
     refuse_lost_run(workspace, run)
     version = workspace.catalogue.datasets.get(run.dataset)
-    images = pictures_of(workspace, run.id, version).split(split)
 
     def show(done: int, total: int) -> None:
-        workspace.report(f"evaluating {name} on {split}", done=done, total=total, unit="images")
+        workspace.report(f"evaluating {name} on {split}", done=done, total=total, unit="images", stops=True)
 
-    return evaluate_run(
-        workspace.runs_folder / run.id,
-        images,
-        split=split,
-        classes=version.classes,
-        draws=DRAWS,
-        depth=depth_of(workspace, run.id, version.classes),
-        on_progress=show,
-    )
+    return {
+        "run_folder": workspace.runs_folder / run.id,
+        "images": pictures_of(workspace, run.id, version).split(split),
+        "split": split,
+        "classes": version.classes,
+        "draws": DRAWS,
+        "on_progress": show,
+    }
+
+
+def counts_all(
+    workspace: Workspace,
+    name: str,
+    evaluation: Evaluation | LabelSetEvaluation | MaskEvaluation,
+    image_ids: Sequence[str],
+) -> bool:
+    """Says whether an evaluation of any task was drawn often enough, and of all pictures that are there.
+
+    Args:
+        workspace: the project.
+        name: of the run.
+        evaluation: as it is kept.
+        image_ids: the pictures that were answered.
+
+    Raises:
+        NotFound: the dataset is gone.
+    """
+    split = evaluation.source.split
+    there = workspace.catalogue.datasets.get(evaluation.source.dataset).counts.get(split, 0)
+    if split in ("train", "val") and split_seed_of(workspace, name) is not None:
+        there = len(image_ids)  # of another split; whole groups decide how many
+    return evaluation.draws >= DRAWS and evaluation.figures.count == there
 
 
 def kept(workspace: Workspace, name: str, split: Split) -> Judged | None:
@@ -76,13 +111,9 @@ def kept(workspace: Workspace, name: str, split: Split) -> Judged | None:
         found = Judged(
             load_evaluation(folder, split), load_predictions(folder, split), point_of(workspace, name)
         )
-        counts = workspace.catalogue.datasets.get(found.evaluation.source.dataset).counts
+        whole = counts_all(workspace, name, found.evaluation, found.predictions.image_ids)
     except (NotFound, Damaged):
         return None
-    there = counts.get(split, 0)
-    if split in ("train", "val") and split_seed_of(workspace, name) is not None:
-        there = len(found.predictions.image_ids)  # of another split; whole groups decide how many
-    whole = found.evaluation.figures.count == there and found.evaluation.draws >= DRAWS
     return found if whole else None
 
 

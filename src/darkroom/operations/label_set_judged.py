@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from darkroom import atomic
 from darkroom.errors import Damaged, Invalid, NotFound
+from darkroom.operations.judged import counts_all, question
 from darkroom.operations.operating_points import point_of
-from darkroom.operations.run_pictures import pictures_of, split_seed_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import Split
 from darkroom.workspace import Workspace
@@ -41,6 +41,7 @@ def evaluated_label_sets(workspace: Workspace, name: str, split: Split) -> Label
             "Run {run} was evaluated for {task}, not for sets of labels.",
             run=name,
             task=found.task,
+            do="Evaluate it anew: darkroom model evaluate --runs {run}",
         )
     return LabelSetsJudged(found, load_predictions(folder, split))
 
@@ -60,20 +61,14 @@ def kept_label_sets(workspace: Workspace, name: str, split: Split) -> LabelSetsJ
         load_predictions,
     )
     from darkroom.evaluation.label_set_judgement import basis_of
-    from darkroom.operations.judged import DRAWS
 
     folder = workspace.runs_folder / name
     try:
         evaluation, predictions = load_any_evaluation(folder, split), load_predictions(folder, split)
-        counts = workspace.catalogue.datasets.get(evaluation.source.dataset).counts
+        whole = counts_all(workspace, name, evaluation, predictions.image_ids)
     except (NotFound, Damaged):
         return None
-    if not isinstance(evaluation, LabelSetEvaluation) or evaluation.draws < DRAWS:
-        return None
-    there = counts.get(split, 0)
-    if split in ("train", "val") and split_seed_of(workspace, name) is not None:
-        there = len(predictions.image_ids)  # of another split; whole groups decide how many
-    if evaluation.figures.count != there:
+    if not isinstance(evaluation, LabelSetEvaluation) or not whole:
         return None
     point = point_of(workspace, name)
     if evaluation.basis != basis_of(point):
@@ -90,26 +85,11 @@ def judged_label_sets(workspace: Workspace, name: str, split: Split) -> LabelSet
         Invalid: the split has no pictures.
     """
     from darkroom.evaluation import LabelSetsJudged, evaluate_label_sets, is_of_today, load_predictions
-    from darkroom.operations.judged import DRAWS
 
-    run = workspace.catalogue.runs.get(name)
-    refuse_lost_run(workspace, run)
-    folder = workspace.runs_folder / run.id
-    found = kept_label_sets(workspace, run.id, split)
+    refuse_lost_run(workspace, workspace.catalogue.runs.get(name))
+    folder = workspace.runs_folder / name
+    found = kept_label_sets(workspace, name, split)
     if found is not None and is_of_today(folder, found.evaluation):
         return found
-    version = workspace.catalogue.datasets.get(run.dataset)
-
-    def show(done: int, total: int) -> None:
-        workspace.report(f"evaluating {name} on {split}", done=done, total=total, unit="images")
-
-    evaluation = evaluate_label_sets(
-        folder,
-        pictures_of(workspace, run.id, version).split(split),
-        split=split,
-        classes=version.classes,
-        draws=DRAWS,
-        point=point_of(workspace, run.id),
-        on_progress=show,
-    )
+    evaluation = evaluate_label_sets(**question(workspace, name, split), point=point_of(workspace, name))
     return LabelSetsJudged(evaluation, load_predictions(folder, split))

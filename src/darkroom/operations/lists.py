@@ -103,7 +103,11 @@ def _of_table(workspace: Workspace, table: Path, *, truth: bool) -> Iterator[Lis
                 yield _named(workspace, table.parent, unescape((row.get(name) or "").strip()), said)
         except csv.Error as error:
             raise Invalid(
-                "ask.damaged-list", "The list {path} cannot be read: {why}.", path=table, why=error
+                "ask.damaged-list",
+                "The list {path} cannot be read: {why}.",
+                path=table,
+                why=error,
+                do="Save it as text: comma-separated values in UTF-8, with a first line of column names.",
             ) from error
 
 

@@ -27,6 +27,7 @@ from darkroom.records import (
     new_ulid,
     now,
 )
+from darkroom.records.numbers import counted
 from darkroom.workspace import Workspace
 
 __all__ = ["exclude", "marked", "relabel", "require"]
@@ -56,7 +57,7 @@ class MarkReport(Result):
     def display(self) -> Iterator[str | Table]:
         """Yields how many pictures it was written about, and what to do next."""
         yield (
-            f"{len(self.changed):,} pictures {self.said}"
+            f"{counted(len(self.changed), 'picture')} {self.said}"
             if len(self.changed) != 1
             else (f"{self.changed[0][:12]} {self.said}")
         )

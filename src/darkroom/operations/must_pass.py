@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from darkroom.errors import DarkroomError
+from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.records import ClassLabel, Gate, content_id
 from darkroom.workspace import Workspace
 
@@ -69,8 +70,10 @@ def must_pass_of(
 
     folder = workspace.runs_folder / run
     weights = folder / "checkpoints" / "best.safetensors"
-    if not weights.is_file() and not ask:
-        return None
+    if not weights.is_file():
+        if not ask:
+            return None
+        refuse_lost_run(workspace, workspace.catalogue.runs.get(run))
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     known = kept_answers(folder, digest)

@@ -14,6 +14,7 @@ from darkroom.operation import Produced, RunRef, operation
 from darkroom.operations.papers import Papers
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import DatasetVersion, Interval, Record, Result, Split, Table
+from darkroom.records.numbers import counted
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class ClustersReport(Result):
     def display(self) -> Iterator[str | Table]:
         """Yields one row per group."""
         columns = ("group", "errors", "mistakes", "pictures around", "of them wrong")
-        yield Table(columns, self.rows, f"{self.errors:,} errors of {self.run} on {self.split}")
+        yield Table(columns, self.rows, f"{counted(self.errors, 'error')} of {self.run} on {self.split}")
         yield from self.remarks
         for name, ids in self.pictures.items():
             yield f"{name}: {' '.join(one[:12] for one in ids[:6])}{' …' if len(ids) > 6 else ''}"
@@ -98,6 +99,7 @@ def clusters(
             near.judged.predictions.answers,
             near.judged.predictions.image_ids,
             near.judged.evaluation.labels,
+            near.judged.predictions.groups,
             smallest=smallest,
         )
     kept = KeptClusters(
@@ -109,7 +111,7 @@ def clusters(
         workspace,
         f"07-evaluation/clusters-{run}-{split}.html",
         kind=f"Groups of errors · {run}, {split}",
-        lead=f"{found.errors:,} errors of {run}; {' '.join(remarks)}",
+        lead=f"{counted(found.errors, 'error')} of {run}. {' '.join(remarks)}",
         sections=[clusters_section(workspace, run, found)],
     )
     return ClustersReport(
@@ -176,7 +178,11 @@ def retrieval(
     version = workspace.catalogue.datasets.get(workspace.catalogue.runs.get(run).dataset)
     refuse_other_tasks(version)
     if not ks:
-        raise InvalidConfig("retrieval.no-k", "model.retrieval needs at least one k. Received: none.")
+        raise InvalidConfig(
+            "retrieval.no-k",
+            "model.retrieval needs at least one k. Received: none.",
+            do="Ask for the nearest one and ten: --ks 1,10",
+        )
     names: list[Split] = [split] if gallery in (None, split) else [split, gallery]
     found, asking = _retrieved(workspace, run, version, names, ks)
     table = tuple((str(k), str(found.precision[k]), str(found.recall[k])) for k in found.precision)
@@ -321,11 +327,12 @@ def _remarks(found: ErrorGroups) -> Iterator[str]:
         yield f"{found.drawn:,} of the errors were drawn at random for grouping."
     if not found.groups:
         yield (
-            f"{found.errors:,} errors are too few, or too unlike each other, for groups of "
-            f"{found.smallest}."
+            f"No groups of {found.smallest} or more: the errors are too few, or too unlike each other."
+            if found.errors
+            else "There are no errors to group."
         )
         return
-    yield f"{found.alone:,} errors lie in no group of at least {found.smallest}."
+    yield f"Errors in no group of {found.smallest} or more: {found.alone:,}."
     rate: Interval | None = found.error_rate
     if rate is not None:
         dense = [one for one in found.groups if one.error_rate.low > rate.high]

@@ -15,7 +15,7 @@ from darkroom.records import Result, Split, Table, Task
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
-    from darkroom.documents import LabelSetSummary, Link, MaskSummary
+    from darkroom.documents import Link, TaskSummary
     from darkroom.evaluation import ClonesSummary, Evaluation
 
 __all__ = ["report"]
@@ -59,7 +59,11 @@ def report(
     from darkroom.operations.run_tasks import common_task
 
     if not runs:
-        raise InvalidConfig("report.no-runs", "report needs at least one run. Received: none.")
+        raise InvalidConfig(
+            "report.no-runs",
+            "report needs at least one run. Received: none.",
+            do="List the runs: darkroom model list",
+        )
     catalogue = workspace.catalogue
     found = [catalogue.runs.get(name) for name in runs]
     folders = [workspace.runs_folder / run.id for run in found]
@@ -101,9 +105,7 @@ def _clones(
     return summarise(evaluations, answers).model_copy(update={"alike": same_recipe(workspace, runs)})
 
 
-def _summary(
-    workspace: Workspace, runs: tuple[str, ...], split: Split, task: Task
-) -> MaskSummary | LabelSetSummary:
+def _summary(workspace: Workspace, runs: tuple[str, ...], split: Split, task: Task) -> TaskSummary:
     """Returns how good runs that do not answer one class are, as kept.
 
     Raises:
@@ -111,23 +113,23 @@ def _summary(
     """
     if task == "segmentation":
         return _mask_summary(workspace, runs, split)
-    from darkroom.documents import LabelSetSummary
+    from darkroom.documents import label_set_summary
     from darkroom.evaluation import summarise_label_sets
     from darkroom.operations.label_set_judged import evaluated_label_sets
     from darkroom.operations.varying import same_recipe
 
     found = [evaluated_label_sets(workspace, name, split) for name in runs]
     clones = summarise_label_sets(found).model_copy(update={"alike": same_recipe(workspace, runs)})
-    return LabelSetSummary([one.evaluation for one in found], clones)
+    return label_set_summary([one.evaluation for one in found], clones)
 
 
-def _mask_summary(workspace: Workspace, runs: tuple[str, ...], split: Split) -> MaskSummary:
+def _mask_summary(workspace: Workspace, runs: tuple[str, ...], split: Split) -> TaskSummary:
     """Returns how good runs that answer masks are, as kept.
 
     Raises:
         NotFound: a run was not evaluated on this split.
     """
-    from darkroom.documents import MaskSummary
+    from darkroom.documents import mask_summary
     from darkroom.evaluation import load_mask_answers, load_mask_evaluation, summarise_masks
     from darkroom.operations.varying import same_recipe
 
@@ -135,7 +137,7 @@ def _mask_summary(workspace: Workspace, runs: tuple[str, ...], split: Split) -> 
     evaluations = [load_mask_evaluation(folder, split) for folder in folders]
     answers = [load_mask_answers(folder, split) for folder in folders]
     clones = summarise_masks(evaluations, answers)
-    return MaskSummary(evaluations, clones.model_copy(update={"alike": same_recipe(workspace, runs)}))
+    return mask_summary(evaluations, clones.model_copy(update={"alike": same_recipe(workspace, runs)}))
 
 
 NEXT_STEPS = (

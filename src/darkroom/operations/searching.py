@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from darkroom import atomic
 from darkroom.engines import Failure
 from darkroom.errors import InvalidConfig, Locked
 from darkroom.operation import library_versions
@@ -134,6 +135,8 @@ def search(
         DarkroomError: the disk refuses, or a package is missing.
     """
     with _owned(folder):
+        for place in (folder.parent, folder):
+            atomic.sweep(place)
         study = Study(folder, new_ulid())
         left = budget.trials - sum(one.counts and one.state != "running" for one in study.trials())
         if left > 0 and not budget.is_spent(study.trials()):

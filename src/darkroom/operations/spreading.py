@@ -242,7 +242,9 @@ def _gain(
     panel = ClonePanel([workspace.runs_folder / run for run in runs], version.classes)
 
     def show(done: int, total: int) -> None:
-        workspace.report(f"asking {len(runs)} clones together", done=done, total=total, unit="images")
+        workspace.report(
+            f"asking {len(runs)} clones together", done=done, total=total, unit="images", stops=True
+        )
 
     together = panel.masks_together(pictures_of(workspace, runs[0], version).split(split), show)
     return mask_ensemble_gain(together, answers, draws=DRAWS)

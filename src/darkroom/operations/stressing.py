@@ -57,7 +57,9 @@ def _measured(
     panel = ClonePanel([workspace.runs_folder / run for run in runs], version.classes)
 
     def show(done: int, total: int) -> None:
-        workspace.report(f"asking {len(runs)} clones, {name}", done=done, total=total, unit="images")
+        workspace.report(
+            f"asking {len(runs)} clones, {name}", done=done, total=total, unit="images", stops=True
+        )
 
     return dict(zip(runs, panel.figures(Stressed(images, name), show), strict=True))
 

@@ -11,6 +11,7 @@ from darkroom.operation import DatasetRef, Produced, RunRef, UserCode, operation
 from darkroom.operations.papers import Papers
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import DatasetVersion, Fact, Interval, Result, Split, Table
+from darkroom.records.numbers import counted
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ SHOWN = 12
 """Suspects that the shell shows; the page and the table hold more."""
 
 ON_PAGE = 200
+
+FEW_PICTURES = 10
+"""With fewer pictures of a class a fit has hardly seen it."""
 
 GUESSING = 1.5
 """A fit that is right less than so many times as often as the commonest class says little of labels."""
@@ -102,9 +106,9 @@ class SuspectsReport(Result):
     def notes(self) -> Iterator[str]:
         """Yields how many there are, and what should be known."""
         yield (
-            f"{self.found:,} labels of {self.dataset} look wrong; the estimated share of wrong labels is "
-            f"{self.estimated_wrong:.1%}, too large where classes are hard to tell apart. A suspect is a "
-            "question to a person, not an answer."
+            f"Labels of {self.dataset} that look wrong: {self.found:,}. The estimated share of wrong "
+            f"labels is {self.estimated_wrong:.1%}, too large where classes are hard to tell apart. A "
+            "suspect is a question to a person, not an answer."
         )
         yield from self.remarks
 
@@ -205,9 +209,12 @@ def _doubts(labels, accuracy: Interval) -> Iterator[str]:
             f"class: {commonest:.0%}): these suspects mean little. Name a network with pretrained weights: "
             "--network NAME --weights NAME, or --runs."
         )
-    few = int((np.bincount(labels) < 10).sum())
+    few = int((np.bincount(labels) < FEW_PICTURES).sum())
     if few:
-        yield f"{few} of the classes have fewer than 10 pictures: their suspects are mostly chance."
+        yield (
+            f"Fewer than {FEW_PICTURES} pictures of {counted(few, 'class', 'classes')}: suspects among "
+            "them are mostly chance."
+        )
 
 
 def _listed(workspace: Workspace, held: HeldOut, found, classes: Sequence[str]) -> list[Suspect]:

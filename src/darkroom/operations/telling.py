@@ -12,6 +12,7 @@ from darkroom.operation import LocalPath, PictureName, Produced, RunRef, operati
 from darkroom.operations.papers import Papers
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.records import Fact, Result, Split, Table
+from darkroom.records.numbers import counted
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,14 +64,17 @@ def top(workspace: Workspace, *, run: RunRef, split: Split = "val", most: Count 
     from darkroom.evaluation.extremes import find_extremes
     from darkroom.operations.found_pages import deliver_found
     from darkroom.operations.judged import judged
-    from darkroom.operations.mask_judged import refuse_mixed_tasks
+    from darkroom.operations.run_tasks import task_of
 
-    if refuse_mixed_tasks(workspace, (run,)):
+    task = task_of(workspace, run)
+    if task != "classification":
         raise InvalidConfig(
             "top.other-task",
-            "The telling pictures of a class are those of a model for whole pictures; {run} answers masks.",
-            do="darkroom model evaluate --runs {run} shows its worst masks.",
+            "The telling pictures of a class are those of a model that answers one class per picture; "
+            "{run} is for {task}.",
+            do="darkroom model evaluate --runs {run} shows its worst pictures.",
             run=run,
+            task=task,
         )
     found = judged(workspace, run, split)
     extremes = find_extremes(found.predictions, found.evaluation.labels, most=most)
@@ -130,7 +134,7 @@ class HistoryReport(Result):
     agreement: float
     """Share of the runs whose best weights give the commonest answer."""
     words: str
-    """Where it lies for the runs: whether they were trained on it."""
+    """Where it lies for each of the runs: whether they were trained on it."""
     path: Produced
     """The page."""
 
@@ -172,12 +176,16 @@ def history(
     from darkroom.operations.explaining import picture_named
 
     if not runs:
-        raise InvalidConfig("history.no-runs", "model.history needs at least one run. Received: none.")
+        raise InvalidConfig(
+            "history.no-runs",
+            "model.history needs at least one run. Received: none.",
+            do="List the runs: darkroom model list",
+        )
     data, image_id, label = picture_named(workspace, image, file)
     said = [one for run in runs for one in _over_epochs(workspace, run, data, label)]
     best = [one.answer for one in said if one.epoch == 0]
     agreement = max(best.count(answer) for answer in best) / len(best)
-    words = " ".join(_where(workspace, run, image_id) for run in runs[:1])
+    words = " ".join(_where(workspace, runs, image_id))
     path = _history_page(workspace, image_id, label, said, agreement, data, words)
     return HistoryReport(
         image=str(image or file), label=label, said=tuple(said), agreement=agreement, words=words, path=path
@@ -202,6 +210,7 @@ def _over_epochs(workspace: Workspace, run: str, data: bytes, label: str) -> Ite
                 "{run} answers {task}; this is for models that answer one class per picture.",
                 run=run,
                 task=card.task,
+                do="Name runs of one class per picture: darkroom model list",
             )
         row = predict(ImageModel.of(network, card), [prepare(data, card.contract)[None]])[0]
         answer = int(row.argmax())
@@ -215,14 +224,24 @@ def _over_epochs(workspace: Workspace, run: str, data: bytes, label: str) -> Ite
         )
 
 
-def _where(workspace: Workspace, run: str, image_id: str) -> str:
+def _where(workspace: Workspace, runs: Sequence[str], image_id: str) -> Iterator[str]:
+    """Yields where a picture lies, once for all runs for which it lies there."""
     from darkroom.operations.must_pass import splits_in
+    from darkroom.operations.run_pictures import split_seed_of
 
-    split = splits_in(workspace, run, {image_id: ""}).get(image_id)
-    if split is None:
-        return f"It does not lie in the dataset of {run}."
-    seen = "; the run learnt from it" if split == "train" else ""
-    return f"It lies in {split} of {run}{seen}."
+    asked: dict[tuple[str, int | None], str | None] = {}
+    found: dict[str | None, list[str]] = {}
+    for run in dict.fromkeys(runs):
+        of = (workspace.catalogue.runs.get(run).dataset, split_seed_of(workspace, run))
+        if of not in asked:
+            asked[of] = splits_in(workspace, run, {image_id: ""}).get(image_id)
+        found.setdefault(asked[of], []).append(run)
+    for split, some in found.items():
+        if split is None:
+            yield f"It does not lie in the dataset of {', '.join(some)}."
+            continue
+        seen = f"; {'it' if len(some) == 1 else 'they'} learnt from it" if split == "train" else ""
+        yield f"It lies in {split} of {', '.join(some)}{seen}."
 
 
 def _history_page(
@@ -259,7 +278,7 @@ def _history_page(
         workspace,
         f"07-evaluation/history-{image_id[:12]}.html",
         kind=f"One picture over epochs and runs · {image_id[:12]}",
-        lead=f"{agreement:.0%} of {len(runs)} runs give the commonest answer. {words}",
+        lead=f"Commonest answer: given by {agreement:.0%} of {counted(len(runs), 'run')}. {words}",
         sections=[Section("said", "What was said", tuple(blocks))],
         papers=False,
     )[0]

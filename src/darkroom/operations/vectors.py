@@ -125,7 +125,7 @@ def known_by(
         network_file: for "custom".
 
     Raises:
-        InvalidConfig: a network without weights.
+        InvalidConfig: a network without weights, or pixels with some.
     """
     from darkroom.features.pixels import PIXELS
 
@@ -135,6 +135,13 @@ def known_by(
             return found
         return Known(PIXELS, "", None, "the pixels themselves, averaged down")
     if network == PIXELS:
+        if weights or network_file:
+            raise InvalidConfig(
+                "vectors.pixels-alone",
+                "Pixels are taken as they are, without weights or a file. Received: {given}.",
+                do="Leave them out, or name the network that they are for.",
+                given=weights or network_file,
+            )
         return Known(PIXELS, "", None, "the pixels themselves, averaged down")
     if not network or not weights:
         raise InvalidConfig(
@@ -159,7 +166,7 @@ def _of_newest_run(workspace: Workspace, version: DatasetVersion) -> Known | Non
             file = recipe.get("network_file")
             name, weights = str(recipe["network"]), str(recipe["weights"])
             words = f"features of {name} with {weights}, which {run.id} began with"
-            return Known(name, weights, Path(file) if file else None, words)
+            return Known(name, weights, path.parent / file if file else None, words)
     return None
 
 

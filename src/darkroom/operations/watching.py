@@ -119,10 +119,10 @@ class TryReport(Result):
     split: str
     images: int
     figure: str
-    """What `value` is: "accuracy", for masks "mean IoU"."""
+    """What `value` is: "accuracy", for masks "mean IoU", for several labels "share of right labels"."""
     value: Interval
     loss: float | None
-    """Mean cross-entropy; None for masks."""
+    """Mean cross-entropy; None for masks and for several labels."""
     confused: tuple[tuple[str, ...], ...] = ()
     """The most frequent mistakes: what it is, what was answered, how often."""
 
@@ -174,7 +174,9 @@ def try_epoch(
         )
 
     def show(done: int, total: int) -> None:
-        workspace.report(f"trying {found.id}, epoch {saved}", done=done, total=total, unit="images")
+        workspace.report(
+            f"trying {found.id}, epoch {saved}", done=done, total=total, unit="images", stops=True
+        )
 
     facts: dict[str, Any] = {"run": found.id, "state": state, "epoch": saved, "split": split}
     facts |= {"images": len(images)}
@@ -233,7 +235,12 @@ def _spoken(run: str, state: str, points: tuple[MetricPoint, ...], asked: int | 
     of = f" of {asked}" if asked else ""
     said = f"{run}: {state}, epoch {last.epoch}{of}"
     if last.val_accuracy is not None:
-        said += f", validation accuracy {wording.share(last.val_accuracy)}"
+        name, value = "accuracy", last.val_accuracy
+        if last.val_miou is not None:
+            name, value = "mean IoU", last.val_miou
+        elif last.val_mean_ap is not None:
+            name, value = "mean AP", last.val_mean_ap
+        said += f", validation {name} {wording.share(value)}"
     if state == "running" and last.time_left_s:
         said += f", about {wording.duration(last.time_left_s)} left after it"
     return f"{said}."

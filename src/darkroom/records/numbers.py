@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["THIN", "UNDEFINED", "count", "number"]
+__all__ = ["THIN", "UNDEFINED", "count", "counted", "number"]
 
 UNDEFINED = "—"
 """What is not defined."""
@@ -29,6 +29,11 @@ def number(value: float | None, digits: int = 3) -> str:
 def count(value: int | None) -> str:
     """Returns a whole number in groups of three digits."""
     return UNDEFINED if value is None else f"{value:,}".replace(",", THIN)
+
+
+def counted(value: int, noun: str, nouns: str = "") -> str:
+    """Returns a number with its noun: "1 picture", "1,204 pictures", "2 classes"."""
+    return f"{value:,} {noun if value == 1 else nouns or f'{noun}s'}"
 
 
 def _raised(exponent: int) -> str:

@@ -53,8 +53,8 @@ def kernel_test(
     """
     pooled = np.concatenate([first, second]).astype(np.float64)
     squares = _squared_distances(pooled)
-    usual = float(np.median(squares[np.triu_indices(len(pooled), 1)])) or 1.0
-    kernel = np.exp(-squares / (2 * usual))
+    usual = float(np.median(squares[np.triu(np.ones(squares.shape, bool), 1)])) or 1.0
+    kernel = np.exp(np.divide(squares, -2 * usual, out=squares), out=squares)
     np.fill_diagonal(kernel, 0.0)
     sizes = (len(first), len(second))
     inside = np.arange(len(pooled)) < sizes[0]
@@ -85,7 +85,9 @@ def _estimates(kernel: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def _squared_distances(rows: np.ndarray) -> np.ndarray:
     lengths = (rows**2).sum(1)
-    return np.maximum(lengths[:, None] + lengths[None, :] - 2 * rows @ rows.T, 0)
+    found = lengths[:, None] + lengths[None, :]
+    found -= 2 * rows @ rows.T
+    return np.maximum(found, 0, out=found)
 
 
 def _units(

@@ -53,7 +53,7 @@ class ClassificationFigures(Fact):
     top_k: FrozenMap[int, Interval] = {}
     """k → share of images whose right class is among the k most probable; only k below the classes."""
     log_loss: Interval
-    """Mean of −ln(probability of the right class); at most 15.9, the smallest float32 step above 0."""
+    """Mean of −ln(probability of the right class); at most 15.9, that of float32's step at 1."""
     classes: tuple[ClassFigures, ...]
     """In the order of the model's output."""
     confusion: tuple[tuple[int, ...], ...]

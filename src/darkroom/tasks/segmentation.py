@@ -44,6 +44,9 @@ outlines, as `outline_counts` gives them."""
 
 HITS, SHOWN, ANSWERED, EDGE, EDGE_FOUND, EDGE_ANSWERED, EDGE_RIGHT = range(len(ROWS))
 
+OF_A_CLASS = ("iou", "precision", "recall", "boundary_f1")
+"""The figures that each class has."""
+
 
 def answers_of(probabilities: np.ndarray) -> np.ndarray:
     """Returns the class that is answered for each pixel, (…) uint8; of equally probable ones the first.
@@ -160,7 +163,7 @@ class Resampled(NamedTuple):
     shown: np.ndarray
     """(C,) images that show each class."""
     units: np.ndarray
-    """(C,) images, or groups, that show each class or were answered with it."""
+    """(4, C) images, or groups, that the figures of each class rest on, in the order of `OF_A_CLASS`."""
     images: int
     groups: int | None
     level: float
@@ -194,7 +197,7 @@ def resample(
         whole=counts.sum(axis=0, dtype=np.int64),
         drawn=np.concatenate(drawn).reshape(-1, *counts.shape[1:]),
         shown=(counts[:, SHOWN] > 0).sum(axis=0),
-        units=((by_unit[:, SHOWN] > 0) | (by_unit[:, ANSWERED] > 0)).sum(axis=0),
+        units=_units(by_unit > 0),
         images=len(counts),
         groups=None if codes is None else units,
         level=level,
@@ -205,9 +208,9 @@ def resample(
 def interval_of(drawn: Resampled, figure: str, place: int | None = None) -> Interval | None:
     """Returns one figure with its interval; None where it is not defined.
 
-    Where no draw can differ (all pixels right, or none, or a single image) Wilson's interval of a share of
-    the images stands in. The draws of a mean over classes are shifted so that their mean is the figure: a
-    draw without a class leaves it out, which moves the mean.
+    Where no draw can differ (all pixels right, or none, or a figure that rests on a single image) Wilson's
+    interval of a share of the images stands in. The draws of a mean over classes are shifted so that their
+    mean is the figure: a draw without a class leaves it out, which moves the mean.
 
     Args:
         drawn: of the images.
@@ -221,10 +224,10 @@ def interval_of(drawn: Resampled, figure: str, place: int | None = None) -> Inte
     if not np.isfinite(value):
         return None
     images = drawn.groups or drawn.images
-    units = images if place is None else int(drawn.units[place])
+    units = images if place is None else max(1, int(drawn.units[OF_A_CLASS.index(figure), place]))
     count = drawn.images if place is None else int(drawn.shown[place])
-    if value in (0.0, 1.0) or units <= 1:
-        return wilson(value * max(1, units), max(1, units), level=drawn.level).model_copy(
+    if value in (0.0, 1.0) or units == 1:
+        return wilson(value * units, units, level=drawn.level).model_copy(
             update={"count": count, "value": value}
         )
     found = _figure(drawn.drawn, figure, place)
@@ -314,6 +317,13 @@ def _figure(sums: np.ndarray, figure: str, place: int | None) -> np.ndarray:
     return found[..., place] if place is not None else _mean(found)
 
 
+def _units(has: np.ndarray) -> np.ndarray:
+    """Returns how many units the figures of each class rest on, (4, C), of what units have, (U, 7, C)."""
+    shown, answered = has[:, SHOWN], has[:, ANSWERED]
+    outlined = has[:, EDGE] | has[:, EDGE_ANSWERED]
+    return np.stack([rests.sum(axis=0) for rests in (shown | answered, answered, shown, outlined)])
+
+
 def _outline_f1(sums: np.ndarray) -> np.ndarray:
     """Returns 2·P·R / (P + R) of outlines (…, C), pooled over images; NaN for a class without an outline.
 
@@ -343,10 +353,7 @@ def _class_figures(drawn: Resampled, place: int, name: str) -> MaskClassFigures:
         pixels=int(drawn.whole[SHOWN, place]),
         answered=int(drawn.whole[ANSWERED, place]),
         hits=int(drawn.whole[HITS, place]),
-        **{
-            figure: interval_of(drawn, figure, place)
-            for figure in ("iou", "precision", "recall", "boundary_f1")
-        },
+        **{figure: interval_of(drawn, figure, place) for figure in OF_A_CLASS},
     )
 
 

@@ -240,7 +240,7 @@ def _growth(bench: Bench, met: Met, weights: list[str]) -> str:
 
 
 def _trace(bench: Bench, x: Tensor, *, plain: bool = False) -> _Trace | None:
-    """Runs the batch again and returns the first layer whose answer is no number."""
+    """Runs the batch again and returns the first layer whose answer is no number; what is kept stays."""
     found: list[_Trace] = []
 
     def watch(name: str) -> Any:
@@ -253,12 +253,15 @@ def _trace(bench: Bench, x: Tensor, *, plain: bool = False) -> _Trace | None:
 
     leaves = [(n, m) for n, m in bench.learner.named_modules() if not any(True for _ in m.children())]
     hooks = [module.register_forward_hook(watch(name or "the network")) for name, module in leaves]
+    met = [(one, one.clone()) for one in bench.learner.buffers()]
     try:
         with torch.no_grad(), nullcontext() if plain else bench.precision():
             answer = bench.learner(x)
     finally:
         for hook in hooks:
             hook.remove()
+        for one, before in met:  # normalisation counts what it sees
+            one.copy_(before)
     if found or bool(torch.isfinite(answer).all()):
         return found[0] if found else None
     return _Trace("the network's own forward", type(bench.network).__name__, True)

@@ -239,4 +239,5 @@ def _check_class_weights(loss: Loss, classes: Sequence[str]) -> None:
                 name=name,
                 known=", ".join(classes),
                 nearest=nearest(name, classes),
+                do="Correct the name in loss.weight_by_class.",
             )

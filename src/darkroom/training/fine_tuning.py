@@ -80,7 +80,10 @@ def fine_recipes(asked: FineTuning, network: str, weights: str, task: Task) -> t
         weights: name of the weights to begin with; empty where an earlier run is gone on from.
         task: what is learnt.
     """
-    whole = Recipe.model_validate({**asked.model_dump(), "network": network, "weights": weights})
+    said = {**asked.model_dump(), "network": network, "weights": weights}
+    if asked.find_learning_rate and asked.learning_rate == FineTuning().learning_rate:
+        said["learning_rate"] = Recipe().learning_rate  # nobody said one: it is measured
+    whole = Recipe.model_validate(said)
     deeper = whole.model_copy(update={"layers": _layers(whole, of_masks=task == "segmentation")})
     if task == "segmentation":
         return (deeper,)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from darkroom.tasks.overlap import IGNORE, mean_iou, pixel_accuracy
+from darkroom.training.device import exact_dtype
 from darkroom.training.tally import Figures
 
 __all__ = ["MaskTally"]
@@ -23,7 +24,7 @@ class MaskTally:
     def __init__(self, device: torch.device, classes: int) -> None:
         self._classes = classes
         self._confusion = torch.zeros(classes * classes, dtype=torch.int64, device=device)
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._loss = torch.zeros((), dtype=exact_dtype(device), device=device)
         self._bad = torch.zeros((), dtype=torch.int64, device=device)
         self._batches = 0
 

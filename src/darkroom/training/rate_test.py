@@ -149,7 +149,7 @@ def suggest(rates: Sequence[float], losses: Sequence[float], *, ran_away: bool) 
         )
     lowest = min(range(len(losses)), key=losses.__getitem__)
     steepest = _steepest(losses, lowest)
-    fell = 1 - losses[lowest] / losses[0]
+    fell = 1 - losses[lowest] / losses[0] if losses[0] else 0.0  # 0: no pixel of which anything is said
     end = "ran away" if ran_away else f"had not run away at {rates[-1]:.2g}"
     found = {
         "rates": tuple(rates),

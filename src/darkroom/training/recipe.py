@@ -10,6 +10,7 @@ from darkroom.errors import Invalid, InvalidConfig
 from darkroom.networks import find
 from darkroom.operation import UserCode
 from darkroom.records import Config, FrozenMap
+from darkroom.records.numbers import counted
 from darkroom.training.chance import Chance
 from darkroom.training.outcome import CardFacts
 from darkroom.training.recipe_parts import Layers, Mixing
@@ -281,10 +282,11 @@ def check_fits(
     if train_count == 0 or len(facts.labels) < (1 if facts.task == "multi-label" else 2):
         raise Invalid(
             "training.nothing-to-learn",
-            "Training needs pictures of at least two classes. Received: {count} pictures, {classes}.",
+            "Training needs pictures of {least}. Received: {pictures}, {classes}.",
             do="Label more pictures, then freeze the dataset again.",
-            count=train_count,
-            classes=f"{len(facts.labels)} classes",
+            least="at least one label" if facts.task == "multi-label" else "at least two classes",
+            pictures=counted(train_count, "picture"),
+            classes=counted(len(facts.labels), "class", "classes"),
         )
     entry = find(recipe.network)
     if facts.task not in entry.tasks:

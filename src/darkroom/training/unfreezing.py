@@ -94,10 +94,6 @@ class Unfreezing:
         self.statistics = auto if chosen == "auto" else chosen
         """"learn" or "keep": what becomes of the batch statistics of open groups."""
 
-    def open_groups(self, epoch: int) -> int:
-        """Returns how many groups learn in an epoch, that of the last layer among them."""
-        return sum(epoch >= opens for opens in self.opens)
-
     def begin_epoch(self, epoch: int) -> None:
         """Opens what is due; call it after the network was set to train."""
         for group, opens in zip(self.groups, self.opens, strict=True):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from darkroom.records import now
+from darkroom.records.numbers import counted
 from darkroom.tuning.trial import Trial
 
 __all__ = ["Budget", "spent_s"]
@@ -52,8 +53,12 @@ class Budget(NamedTuple):
     @property
     def words(self) -> str:
         """The budget as a person reads it."""
-        trials = f"{self.trials} trial{'s' if self.trials != 1 else ''}"
-        return trials if self.minutes is None else f"{trials} and {self.minutes:g} minutes"
+        trials = counted(self.trials, "trial")
+        return (
+            trials
+            if self.minutes is None
+            else f"{trials} and {self.minutes:g} {'minute' if self.minutes == 1 else 'minutes'}"
+        )
 
 
 def holds_all(trial: Trial) -> bool:

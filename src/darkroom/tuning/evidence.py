@@ -139,7 +139,11 @@ def compare_figures(
 def _shared_ids(first: Sequence[str], second: Sequence[str]) -> list[str]:
     shared = sorted(set(first) & set(second))
     if not shared:
-        raise Invalid("tune.no-shared-pictures", "The clones of the two recipes share no picture.")
+        raise Invalid(
+            "tune.no-shared-pictures",
+            "The clones of the two recipes share no picture.",
+            do="Vary something else than the split, so that all answer about the same pictures.",
+        )
     return shared
 
 

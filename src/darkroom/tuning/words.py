@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from darkroom.records import Gate
+from darkroom.records.numbers import counted
 from darkroom.statistics import wilson
 from darkroom.tuning.budget import Budget, holds_all
 from darkroom.tuning.pareto import best_first
@@ -39,7 +40,7 @@ def spoken_end(trials: Sequence[Trial], budget: Budget) -> str:
         return f"The time was up after {count} of {budget.trials} trials."
     if all(one.state == "failed" for one in trials if one.counts):
         return f"It was given up after {count} trials: all had failed."
-    return f"The space holds no more than these {count} trials: further proposals were there already."
+    return f"The space holds no more than {counted(count, 'trial')}: further proposals were there already."
 
 
 def spoken_figure(plan: StudyPlan, trial: Trial, pictures: int) -> str:
