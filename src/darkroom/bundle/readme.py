@@ -47,8 +47,8 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
         *_said("Licence", card.licence),
         "In an app: snippets/ shows it in Java and Kotlin, written for this model: pixels to tensor, the "
         "model, and what its answer means. On another machine: python bench.py measures size, time to "
-        "load, latency and memory of each file, and holds the golden vectors against it; it needs numpy and "
-        "the file's runtime, nothing else.",
+        "load, latency and memory of each file, and holds the golden vectors against it; it needs numpy "
+        "and the file's runtime, nothing else.",
         "Files: bundle.json lists every file with its sha256; model-card.json holds all facts about the "
         "model, its labels and thresholds.",
     ]
