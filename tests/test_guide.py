@@ -15,7 +15,7 @@ GUIDE = ROOT / "docs" / "guide"
 FIRST = GUIDE / "first-project.md"
 OTHERS = sorted(path for path in GUIDE.glob("*.md") if path != FIRST)
 EVERY_TIME = {
-    "from-digits", "in-an-app", "jobs", "limits", "python", "server", "when-something-is-wrong",
+    "from-digits", "in-an-app", "jobs", "server", "when-something-is-wrong",
 }  # fmt: skip
 """Pages worked through by every run of the tests. The others train more, and are left to the full tests."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")

@@ -99,6 +99,7 @@ def check_answers_alike(network: Network, card: ModelCard, folder: Path, targets
     assert reference.run(images).probabilities.std(axis=0).max() > 1e-4, "it tells pictures apart"
 
 
+@pytest.mark.slow
 def test_the_users_network_answers_alike_in_onnx(custom: tuple[Network, ModelCard], tmp_path: Path) -> None:
     check_answers_alike(*custom, tmp_path / "out", ("onnx",))
 
