@@ -15,7 +15,9 @@ from tests.tree import PACKAGE, ROOT, all_files, imported, label, room_of, sourc
 
 ROOMS_OF = {
     "alembic": {"catalogue"},
+    "coremltools": {"export"},
     "cyclopts": {"cli"},
+    "executorch": {"export"},
     "fastapi": {"server"},
     "httpx": {"cli"},
     "jinja2": {"documents"},
@@ -73,6 +75,7 @@ USED_UNDER_ANOTHER_NAME = {
 }
 IMPORT_NAME = {
     "ai-edge-litert": "ai_edge_litert",
+    "ai-edge-quantizer": "ai_edge_quantizer",
     "huggingface-hub": "huggingface_hub",
     "litert-torch": "litert_torch",
     "pillow": "PIL",

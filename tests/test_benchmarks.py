@@ -90,3 +90,41 @@ def test_without_a_gpu_the_benchmark_of_gpus_says_so() -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert run.stderr.startswith("There is no GPU that torch can use here")
+
+
+FORMATS_LINE = {
+    "name": "all_formats.digits", "network": "lenet5", "parameters": 61_706, "task": "classification",
+    "images": 1000, "reference": 0.975, "reference_ms": 1.25, "passed": True, "quick": False,
+    "measured": "2026-11-21", "machine": "here", "host": "Linux, 2 cores",
+    "files": [
+        {"file": "digits.onnx", "target": "onnx", "precision": "float32", "runtime": "onnxruntime",
+         "size_bytes": 250_000, "agreement": 1.0, "max_abs": 2e-7, "loss": [0.0, 0.0, 0.0], "load_ms": 1.0,
+         "p50_ms": 0.25, "p95_ms": 0.3, "memory_bytes": 5_000_000, "failures": []},
+        {"file": "digits-int8.onnx", "target": "onnx", "precision": "int8", "runtime": "onnxruntime",
+         "size_bytes": 75_000, "agreement": 0.96, "max_abs": 0.2, "loss": [0.004, -0.001, 0.009],
+         "load_ms": 1.0, "p50_ms": None, "p95_ms": None, "memory_bytes": None,
+         "failures": ["It answers 40 of 1,000 images otherwise."]},
+    ],
+    "left_out": [
+        {"target": "coreml", "precision": "palette4", "recipe": "plain", "size_bytes": 40_000,
+         "agreement": 0.9, "loss": 0.05, "why": ["agreement 0.9000"]},
+    ],
+    "refused": [["executorch", "palette6", "", "", "ExecuTorch is not written as palette6."]],
+}  # fmt: skip
+
+
+def test_the_page_of_all_formats_says_what_its_lines_say() -> None:
+    write = runpy.run_path(str(BENCHMARKS / "formats_page.py"))["page"]
+    page = write([("LeNet-5 on digits", FORMATS_LINE)])
+    for said in (
+        "## LeNet-5 on digits",
+        "lenet5, 61,706 parameters; 1,000 pictures; PyTorch is right on 97.5% of the pictures",
+        "| onnx | float32 | 0.25 MB | 1.00 | 1 | 2e-07 | +0.00 [+0.00, +0.00] | 0.25 ms, 0.30 ms | "
+        "1.00 ms | 5.0 MB | passes |",
+        "| onnx | int8 | 0.07 MB | 0.30 | 0.96 | 0.2 | +0.40 [−0.10, +0.90] | —, — | 1.00 ms | — | "
+        "**fails**: It answers 40 of 1,000 images otherwise. |",
+        "- Left out: coreml palette4, best recipe plain, 0.04 MB: agreement 0.9000",
+        "- Not written: executorch palette6: ExecuTorch is not written as palette6.",
+    ):
+        assert said in page, said
+    assert "--quick" not in page

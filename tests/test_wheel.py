@@ -43,6 +43,8 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path)
     }
     assert held == written
     assert {name.rpartition(".")[2] for name in held} <= {
+        "java",
+        "kt",
         "py",
         "toml",
         "typed",

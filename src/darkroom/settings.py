@@ -37,6 +37,11 @@ class Settings:
     weights: str = _setting(
         "", "Files and folders with pretrained weights, parted as in PATH, beside the project's weights/."
     )
+    armv7: str = _setting(
+        "",
+        "Folder of the Debian for 32-bit ARM that export armv7-setup builds; empty means darkroom/armv7 "
+        "in the user's cache.",
+    )
     keep_place: bool = _setting(False, "Keep the place that a camera wrote into a picture.")
     jobs_at_once: int = _setting(1, "Jobs that run at a time; the others wait in order.")
     job_grace_s: int = _setting(20, "Seconds that a job has to stop by itself before it is ended.")

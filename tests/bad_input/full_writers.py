@@ -207,6 +207,7 @@ def fetch_weights(folder: Path) -> None:
 
 
 def save_network(folder: Path) -> None:
+    from darkroom.export.precisions import Recipe
     from darkroom.networks.saved import save
     from tests.export import models
 
@@ -216,14 +217,15 @@ def save_network(folder: Path) -> None:
     for target, labels in (("onnx", trained.card.labels), ("litert", ("two\nlines", "b", "c"))):
         card = trained.card.model_copy(update={"labels": labels})
         save(folder / f"{target}.safetensors", trained.network, card)
-        request = {"target": target, "precision": "float32", "embedding": False}
+        recipe = Recipe(precision="float32").to_json()
+        request = {"target": target, "recipe": recipe, "embedding": False}
         request |= {"weights": str(folder / f"{target}.safetensors")}
         request |= {"path": str(folder / "work" / f"model.{target}")}
         (folder / f"{target}.json").write_text(json.dumps(request))
 
 
 def forget_conversion(folder: Path) -> None:
-    for name in ("refusal.json", "work/model.onnx"):
+    for name in ("refusal.json", "seconds", "work/model.onnx"):
         folder.joinpath(name).unlink(missing_ok=True)
 
 

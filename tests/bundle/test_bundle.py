@@ -32,7 +32,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert (bundle.golden.tensors == made.golden().tensors).all()
     assert bundle.model_path("litert").read_bytes() == bytes(range(256)) * 4
     assert {file.role for file in manifest.files} == {
-        "card", "contract", "golden", "model", "readme", "report",
+        "card", "contract", "golden", "model", "readme", "report", "script", "snippet",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pytest
 from darkroom.operation import NOUNS, operations
 from tests.tree import ROOT
 
-COMMAND = re.compile(r"\bdarkroom ((?:[a-z]+ ?){1,2})((?:--[a-z.-]+)?)")
+COMMAND = re.compile(r"\bdarkroom ((?:[a-z][a-z0-9-]* ?){1,2})((?:--[a-z.-]+)?)")
 MESSAGES = sorted((ROOT / "src" / "darkroom").rglob("*.py"))
 
 
@@ -25,7 +25,7 @@ def test_messages_name_commands():
 @pytest.mark.parametrize(("file", "words", "option"), list(named_commands()))
 def test_a_command_that_a_hint_names_exists(file, words, option):
     first, *rest = words
-    name = f"{first}.{rest[0]}" if first in NOUNS and rest else first
+    name = f"{first}.{rest[0].replace('-', '_')}" if first in NOUNS and rest else first
     assert name in operations(), f"{file}: darkroom {' '.join(words)}"
     if option and option not in ("--help", "--debug"):
         parameters = {parameter.name for parameter in operations()[name].parameters}

@@ -6,24 +6,49 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 
 from darkroom.bundle import GoldenVectors
+from darkroom.bundle.model_file import parts_of
 from darkroom.export import EXPORTERS, ConvertedFile, FileParity
+from darkroom.export.calibration import save_tensors
 from darkroom.export.conversion import convert
+from darkroom.export.divergence import compare_sides
+from darkroom.export.divergence_report import Divergence
+from darkroom.export.layers import GIVERS
 from darkroom.export.parity import verify
+from darkroom.export.precisions import PRECISIONS, Recipe
 from darkroom.export.reference import TorchReference
+from darkroom.export.sides import FileSide, TorchSide
 from darkroom.networks.saved import save
+from darkroom.records import Limits
 from darkroom.serving import RUNTIMES, open_session
 from tests.export import models
-from tests.export.models import FAULTS, KINDS, Trained
+from tests.export.models import FAULTS, KINDS, QUICK, TARGETS, Trained, precision_file
 from tests.tree import ROOT
 
-TARGETS = tuple(EXPORTERS)
-Files = dict[str, ConvertedFile]
+Made = TypeVar("Made")
+
+
+class PerTarget(dict[str, Made]):
+    """What each target's tests share, made when the first of them asks for it."""
+
+    def __init__(self, make: Callable[[str], Made]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, target: str) -> Made:
+        self[target] = self.make(target)
+        return self[target]
+
+
+Files = PerTarget[ConvertedFile]
+Folders = PerTarget[Path]
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +70,14 @@ def kinds() -> dict[str, Trained]:
 @pytest.fixture(scope="module")
 def files(colours: Trained, tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Files with the embedding."""
-    folder = tmp_path_factory.mktemp("converted")
-    done = convert(colours.network, colours.card, folder, targets=TARGETS, embedding=True)
-    assert done.failures == ()
-    return {file.target: file for file in done.files}
+
+    def converted(target: str) -> ConvertedFile:
+        folder = tmp_path_factory.mktemp("converted")
+        done = convert(colours.network, colours.card, folder, targets=(target,), embedding=True)
+        assert done.failures == ()
+        return done.files[0]
+
+    return Files(converted)
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +86,46 @@ def planted(
     stripes: Trained,
     kinds: dict[str, Trained],
     tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Path]:
+) -> Folders:
     """Per target a folder with a sound file, a grey one, and one per normalisation and fault.
 
     Converters need children.
     """
-    folders = {target: tmp_path_factory.mktemp(target) for target in TARGETS}
     weights = tmp_path_factory.mktemp("weights")
     save(weights / "colours", colours.network, colours.card)
     save(weights / "grey", stripes.network, stripes.card)
+    save_tensors(weights / "calibration.npy", colours.images[:60])
     for kind, trained in kinds.items():
         save(weights / kind, trained.network, trained.card)
     command = [sys.executable, "-W", "ignore", "-m", "tests.export.models"]
-    children = [
-        subprocess.Popen(
+
+    def written(target: str) -> Path:
+        folder = tmp_path_factory.mktemp(target)
+        subprocess.run(
             [*command, target, weights / "colours", weights / "grey", folder],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            check=True,
         )
-        for target, folder in folders.items()
-    ]
-    assert [child.wait() for child in children] == [0] * len(children)
-    return folders
+        return folder
+
+    return Folders(written)
 
 
-def compared(trained: Trained, path: Path, target: str) -> FileParity:
+def content(path: Path) -> bytes:
+    """Returns all bytes of a model, file or folder."""
+    return b"".join(part.read_bytes() for part in parts_of(path))
+
+
+def compared(trained: Trained, path: Path, target: str, recipe: Recipe = models.FLOAT32) -> FileParity:
     reference = TorchReference(trained.network, trained.card)
     golden = GoldenVectors.synthetic(trained.card.contract)
     golden = golden.answered(reference.run(golden.tensors).probabilities)
     report = verify(
         reference,
         trained.card,
-        [ConvertedFile(path=path, target=target)],
+        [ConvertedFile(path=path, target=target, precision=recipe.precision, recipe=recipe.name)],
         trained.batches(),
         golden=golden.vectors,
         rounds=0,
@@ -98,7 +134,7 @@ def compared(trained: Trained, path: Path, target: str) -> FileParity:
     return report.files[0]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EXPORTERS)
 def test_each_exporter_has_a_runtime_of_its_name_and_suffix(target: str) -> None:
     assert RUNTIMES[target].suffix == EXPORTERS[target].suffix
 
@@ -117,7 +153,7 @@ def test_a_file_answers_every_image_as_pytorch_does(colours: Trained, files: Fil
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_grey_model_that_is_higher_than_wide_answers_as_pytorch_does(
-    stripes: Trained, planted: dict[str, Path], target: str
+    stripes: Trained, planted: Folders, target: str
 ) -> None:
     found = compared(stripes, planted[target] / f"grey{EXPORTERS[target].suffix}", target)
     assert found.failures == ()
@@ -128,7 +164,7 @@ def test_a_grey_model_that_is_higher_than_wide_answers_as_pytorch_does(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_normalisation_is_inside_the_file(
-    kinds: dict[str, Trained], planted: dict[str, Path], target: str, kind: str
+    kinds: dict[str, Trained], planted: Folders, target: str, kind: str
 ) -> None:
     path = planted[target] / f"{kind}{EXPORTERS[target].suffix}"
     found = compared(kinds[kind], path, target)
@@ -163,24 +199,20 @@ def test_a_file_carries_the_card_the_labels_and_the_contract(
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_file_names_no_place_of_this_machine(files: Files, target: str) -> None:
-    content = files[target].path.read_bytes()
+    written = content(files[target].path)
     for place in (str(ROOT), sys.prefix, tempfile.gettempdir() + "/", "site-packages"):
-        assert place.encode() not in content
+        assert place.encode() not in written
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_same_network_becomes_the_same_bytes(
-    files: Files, planted: dict[str, Path], target: str
-) -> None:
+def test_the_same_network_becomes_the_same_bytes(files: Files, planted: Folders, target: str) -> None:
     again = planted[target] / f"sound{EXPORTERS[target].suffix}"
-    assert again.read_bytes() == files[target].path.read_bytes()
+    assert content(again) == content(files[target].path)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_planted_fault_is_found(
-    colours: Trained, planted: dict[str, Path], target: str, fault: str
-) -> None:
+def test_a_planted_fault_is_found(colours: Trained, planted: Folders, target: str, fault: str) -> None:
     path = planted[target] / f"{fault}{EXPORTERS[target].suffix}"
     found = compared(colours, path, target)
     assert not found.passes
@@ -195,10 +227,94 @@ def test_a_planted_fault_is_found(
         assert found.golden.wrong_answers
 
 
+NAMED = {
+    "bgr": ("channels", "bgr"),
+    "wrong_mean": ("normalise", "normalisation"),
+    "double_softmax": ("softmax", "double-softmax"),
+    "swapped_outputs": ("labels", "swapped-labels"),
+    "swapped_labels": ("labels", "swapped-labels"),
+}
+"""The step of each fault, and its cause."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_operation_that_a_format_lacks_is_named(planted: dict[str, Path], target: str) -> None:
+def test_the_step_of_a_planted_fault_is_named(
+    colours: Trained, planted: Folders, target: str, fault: str
+) -> None:
+    first = parted(colours, planted[target] / f"{fault}{EXPORTERS[target].suffix}", target).first
+    assert first is not None
+    assert (first.step, first.cause, first.certainty) == (*NAMED[fault], "exact"), first
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_sound_file_differs_at_no_layer(colours: Trained, files: Files, target: str) -> None:
+    found = parted(colours, files[target].path, target)
+    assert found.same, found.found
+    if target not in GIVERS:
+        assert any("hand out no layers" in note for note in found.notes)
+        return
+    held = [pair for pair in found.layers if pair.other]
+    assert {pair.layer for pair in held} >= {"normalise", "probabilities"}, found.layers
+    assert not any(pair.differs for pair in held)
+
+
+def parted(trained: Trained, path: Path, target: str) -> Divergence:
+    other = FileSide(path, target, "float32", trained.card)
+    names = [f"image-{row}" for row in range(8)]
+    return compare_sides(
+        TorchSide(trained.network, trained.card), other, names, trained.images[:8], Limits()
+    )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_operation_that_a_format_lacks_is_named(planted: Folders, target: str) -> None:
     refusal = json.loads((planted[target] / "unknown_operation.json").read_text())
     assert refusal["kind"] == "Unsupported"
     assert "svd" in refusal["error"]
     assert "torch.linalg.svdvals" in refusal["error"], "the line of the network's source"
     assert not (planted[target] / f"unknown_operation{EXPORTERS[target].suffix}").exists()
+
+
+OTHERS = [
+    pytest.param(
+        target,
+        recipe,
+        id=f"{target}-{recipe.precision}-{recipe.name}",
+        marks=() if target in QUICK else pytest.mark.slow,
+    )
+    for target, exporter in EXPORTERS.items()
+    for precision in exporter.precisions[1:]
+    for recipe in exporter.recipes(precision)
+]
+
+
+@pytest.mark.parametrize(("target", "recipe"), OTHERS)
+def test_a_file_of_another_precision_keeps_the_interface_and_answers_within_the_limits(
+    colours: Trained, planted: Folders, target: str, recipe: Recipe
+) -> None:
+    path = planted[target] / precision_file(target, recipe)
+    found = compared(colours, path, target, recipe)
+    assert found.failures == (), "labels, card and contract are inside, answers are near enough"
+    session = open_session(path)
+    assert session.input_shape == colours.card.contract.shape
+    answer = session.run(colours.images[:3])
+    assert (answer.probabilities.dtype, answer.probabilities.shape) == (np.float32, (3, 4))
+    np.testing.assert_allclose(answer.probabilities.sum(axis=1), 1, atol=1e-3)
+    assert answer.embedding is not None
+
+
+@pytest.mark.parametrize(("target", "recipe"), OTHERS)
+def test_a_file_of_another_precision_is_smaller(planted: Folders, target: str, recipe: Recipe) -> None:
+    whole = len(content(planted[target] / f"sound{EXPORTERS[target].suffix}"))
+    share = len(content(planted[target] / precision_file(target, recipe))) / whole
+    assert share <= (0.65 if PRECISIONS[recipe.precision].half else 0.5)
+
+
+@pytest.mark.parametrize(
+    "target", [one for one in TARGETS if "int8" in EXPORTERS[one.values[0]].precisions]
+)
+def test_int8_without_calibration_pictures_is_refused(planted: Folders, target: str) -> None:
+    refusal = json.loads((planted[target] / "uncalibrated.json").read_text())
+    assert (refusal["kind"], refusal["id"]) == ("Invalid", "calibration.none")
+    assert not (planted[target] / f"uncalibrated{EXPORTERS[target].suffix}").exists()

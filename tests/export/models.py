@@ -12,19 +12,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from darkroom.errors import DarkroomError
-from darkroom.export import find
+from darkroom.export import EXPORTERS, find
 from darkroom.export.child import write_file
 from darkroom.export.parity import ParityBatch
+from darkroom.export.precisions import Recipe
 from darkroom.networks import build
 from darkroom.networks.image_model import ImageModel, normalise, scale_and_shift
 from darkroom.networks.network import Network
 from darkroom.networks.saved import load
 from darkroom.records import Contract, ModelCard, now
 from darkroom.training.normalisation import normalisation_of
+
+FLOAT32 = Recipe(precision="float32")
+
+QUICK = ("onnx", "litert")
+"""Targets that every test run covers; the libraries of the others take seconds to load."""
+
+TARGETS = [pytest.param(target, marks=() if target in QUICK else pytest.mark.slow) for target in EXPORTERS]
+"""All targets, for a test's parameters; the others than `QUICK` in the full run only."""
 
 COLOURS = {"red": (190, 90, 80), "grün": (90, 160, 80), "blue": (80, 90, 190), "grey": (120, 120, 120)}
 
@@ -192,18 +202,42 @@ FAULTS: dict[str, Fault] = {
 def write_all(target: str, weights: Path, grey: Path, folder: Path) -> None:
     exporter = find(target)
     network, card = load(grey)
-    write_file(exporter, ImageModel.of(network, card), card, folder / f"grey{exporter.suffix}", "float32")
+    write_file(exporter, ImageModel.of(network, card), card, folder / f"grey{exporter.suffix}", FLOAT32)
     for kind in KINDS:
         network, card = load(weights.with_name(kind))
         path = folder / f"{kind}{exporter.suffix}"
-        write_file(exporter, ImageModel.of(network, card), card, path, "float32")
+        write_file(exporter, ImageModel.of(network, card), card, path, FLOAT32)
     for plant in (sound, *FAULTS.values(), unknown_operation):
         network, card = plant(*load(weights))
         path = folder / f"{plant.__name__}{exporter.suffix}"
         try:
-            write_file(exporter, ImageModel.of(network, card, with_embedding=True), card, path, "float32")
+            write_file(exporter, ImageModel.of(network, card, with_embedding=True), card, path, FLOAT32)
         except DarkroomError as error:
             path.with_suffix(".json").write_text(json.dumps(error.as_dict()))
+    write_precisions(target, weights, folder)
+
+
+def write_precisions(target: str, weights: Path, folder: Path) -> None:
+    """Writes a file by each recipe; int8 a second time without its calibration pictures."""
+    exporter = find(target)
+    network, card = load(weights)
+    calibration = weights.with_name("calibration.npy")
+    shared = folder / "shared"
+    shared.mkdir()
+    for recipe in (one for precision in exporter.precisions[1:] for one in exporter.recipes(precision)):
+        path = folder / precision_file(target, recipe)
+        whole = recipe.with_places(calibration, shared)
+        write_file(exporter, ImageModel.of(network, card, with_embedding=True), card, path, whole)
+    try:
+        path = folder / f"uncalibrated{exporter.suffix}"
+        write_file(exporter, ImageModel.of(network, card), card, path, Recipe(precision="int8"))
+    except DarkroomError as error:
+        path.with_suffix(".json").write_text(json.dumps(error.as_dict()))
+
+
+def precision_file(target: str, recipe: Recipe) -> str:
+    """Returns what the file by a recipe is called."""
+    return f"{recipe.precision}-{recipe.name}{find(target).suffix}"
 
 
 if __name__ == "__main__":

@@ -69,8 +69,12 @@ def test_a_file_that_stopped_misses_parity() -> None:
     assert "It stopped" in apart.note
 
 
-def test_parity_is_no_gate_of_other_precisions() -> None:
-    assert file_gates([compared(precision="float16", agreement=0.5)], Limits()) == ()
+def test_other_precisions_have_gates_of_their_own() -> None:
+    gates = file_gates([compared(precision="float16", agreement=0.5)], Limits())
+    assert [(gate.limit, gate.verdict) for gate in gates] == [
+        ("parity_float16_agreement", "fail"),
+        ("parity_float16_max_abs", "pass"),
+    ]
 
 
 def test_the_bundle_is_held_as_a_whole() -> None:

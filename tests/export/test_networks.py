@@ -15,6 +15,7 @@ from darkroom.export.child import write_file
 from darkroom.export.conversion import convert
 from darkroom.export.exporters import find as find_exporter
 from darkroom.export.parity import ParityBatch, verify
+from darkroom.export.precisions import Recipe
 from darkroom.export.reference import TorchReference
 from darkroom.networks import NETWORKS, build, find
 from darkroom.networks.image_model import ImageModel
@@ -98,6 +99,7 @@ def check_answers_alike(network: Network, card: ModelCard, folder: Path, targets
     assert reference.run(images).probabilities.std(axis=0).max() > 1e-4, "it tells pictures apart"
 
 
+@pytest.mark.slow
 def test_the_users_network_answers_alike_in_onnx(custom: tuple[Network, ModelCard], tmp_path: Path) -> None:
     check_answers_alike(*custom, tmp_path / "out", ("onnx",))
 
@@ -128,7 +130,7 @@ def test_every_network_trains_a_step_and_leaves_as_onnx(name: str, tmp_path: Pat
     network = awake(build(name, channels=3, size=(side, side), classes=3), side)
     card = card_of(name, side)
     path = tmp_path / "model.onnx"
-    write_file(find_exporter("onnx"), ImageModel.of(network, card), card, path, "float32")
+    write_file(find_exporter("onnx"), ImageModel.of(network, card), card, path, Recipe(precision="float32"))
     answer = open_session(path).run(pictures(side)).probabilities
     np.testing.assert_allclose(
         answer, TorchReference(network, card).run(pictures(side)).probabilities, atol=1e-4

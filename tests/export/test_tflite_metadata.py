@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
 from flatbuffers import number_types as types
 from flatbuffers.table import Table
 
 from darkroom.bundle import contract_of
 from darkroom.export.conversion import convert
+from darkroom.export.tflite_metadata import with_metadata
+from darkroom.serving import open_session
 from tests.export import models
 from tests.export.models import Trained
 
@@ -149,3 +152,28 @@ def test_weights_lie_where_a_runtime_reads_them_in_place(path: Path) -> None:
     ]
     assert len(filled) > 8
     assert {(found.ctypes.data - data.ctypes.data) % 16 for found in filled} == {0}
+
+
+def with_weights_behind(content: bytes) -> bytes:
+    """Returns a model whose largest buffer lies behind it, as the quantiser writes large ones."""
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    sizes = [0 if buffer.data is None else len(buffer.data) for buffer in parsed.buffers]
+    place = int(np.argmax(sizes))
+    buffer = parsed.buffers[place]
+    weights = bytes(buffer.data)
+    buffer.data, buffer.offset, buffer.size = None, 1, 1
+    packed = flatbuffer_utils.convert_object_to_bytearray(parsed)
+    start = (len(packed) + 15) // 16 * 16
+    packed += bytes(start - len(packed)) + weights
+    model = schema.Model.GetRootAs(packed, 0)
+    flatbuffer_utils.update_packed_buffer(model.Buffers(place), offset=start, size=len(weights))
+    return bytes(packed)
+
+
+def test_weights_that_lie_behind_the_model_are_not_lost(
+    colours: Trained, path: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.tflite"
+    again.write_bytes(with_metadata(with_weights_behind(path.read_bytes()), colours.card, "float32"))
+    expected, found = (open_session(one).run(colours.images[:5]) for one in (path, again))
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)

@@ -111,6 +111,7 @@ def test_a_signal_never_reaches_a_process_that_only_has_the_number(tmp_path: Pat
         assert heard == []
 
 
+@pytest.mark.slow
 def test_a_training_stopped_or_killed_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
     compare_with_undisturbed(tmp_path, [("cancel", 0.1), ("kill", 0.2)])
 

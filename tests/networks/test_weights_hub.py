@@ -88,6 +88,7 @@ def ask(name: str, cache: Path, **environment: str) -> dict[str, str]:
     return json.loads(run.stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_weights_are_fetched_once_and_then_need_no_network(hub: str, tmp_path: Path) -> None:
     found = ask(NAME, tmp_path / "cache", HF_ENDPOINT=hub)
     assert found["network"] == "timm/test_efficientnet"

@@ -25,7 +25,7 @@ RECIPE = {"epochs": 60, "device": "cpu", "threads": 1, "dropout": 0.2}
 PATIENCE_S = 200.0
 
 WAYS = [
-    pytest.param("group", signal.SIGINT, 1, id="ctrl-c"),
+    pytest.param("group", signal.SIGINT, 1, id="ctrl-c", marks=pytest.mark.slow),
     pytest.param("group", signal.SIGINT, 2, id="ctrl-c twice", marks=pytest.mark.slow),
     pytest.param("process", signal.SIGINT, 1, id="sigint", marks=pytest.mark.slow),
     pytest.param("process", signal.SIGTERM, 1, id="sigterm", marks=pytest.mark.slow),

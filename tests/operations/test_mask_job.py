@@ -16,7 +16,13 @@ from PIL import Image
 import darkroom
 from darkroom.cli import main
 from darkroom.errors import InvalidConfig
+from darkroom.export.pooled import packed
+from darkroom.export.report import PixelFlips
+from darkroom.operations.bundling import parity_path
+from darkroom.operations.compared_pictures import drawn_flips
+from darkroom.operations.kept import kept_parity
 from darkroom.serving import Predictor
+from darkroom.workspace import Workspace
 from tests.operations.mask_projects import draw_shapes, made_project
 from tests.operations.test_main_job import stages, write
 from tests.server.apps import client, desk
@@ -82,6 +88,34 @@ def test_all_stages_run_and_hand_over(made):
     assert file["agreement"] >= 0.9999
     assert file["pixels"]["count"] == 64 * 48 * parity["image_count"]
     assert {gate["limit"] for gate in parity["gates"]} >= {"miou", "iou", "parity_pixels", "parity_margin"}
+
+
+def test_pixels_that_differ_are_drawn_bright_on_the_darkened_picture(made):
+    marks = np.zeros((48, 64), bool)
+    marks[10:20, 30:40] = True
+    with Workspace.open(made[0]) as workspace:
+        report = kept_parity(parity_path(workspace, "b-1"))
+        (file,) = report.files
+        image_id = next(workspace.catalogue.datasets.members("p@1", split="test")).image_id
+        flip = PixelFlips(image_id=image_id, pixels=100, margin=0.1, where=packed(marks))
+        pixels = file.pixels.model_copy(update={"flips": (flip,)})
+        planted = report.model_copy(update={"files": (file.model_copy(update={"pixels": pixels}),)})
+        found = drawn_flips(workspace, "r-1", planted)
+        assert drawn_flips(workspace, "", planted) == {}
+    with Image.open(io.BytesIO(found[f"{file.file}:{image_id}"])) as image:
+        drawn = np.asarray(image)
+    assert (drawn[marks] == drawn[15, 35]).all()
+    assert drawn[marks].max() == 255
+    assert drawn[~marks].max() < 255 * 0.4
+
+
+def test_masks_are_dumped_and_compared_step_by_step(copy):
+    with darkroom.open(copy) as project:
+        assert project.export.diff(target="onnx").same
+        written = project.export.dump(layers=True)
+        found = project.export.diff(dump=copy / written.path)
+    assert found.same
+    assert {"tensor", "normalise", "layer", "probabilities"} <= {c.step for c in found.divergence.checks}
 
 
 def test_the_run_says_how_good_the_masks_are(made):

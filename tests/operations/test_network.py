@@ -199,6 +199,7 @@ class TestTheUsersNetwork:
         )
         assert answer.images[0].label in {"red", "blue"}
 
+    @pytest.mark.slow
     def test_leaves_as_onnx(self, project, trained: str) -> None:
         project.export.convert(run=trained, targets=("onnx",))
         project.export.verify()

@@ -22,6 +22,7 @@ CLONES = 2
 TIMINGS = {"duration_s", "images_per_second", "time_left_s"}
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_in_the_same_result(tmp_path):
     compare_killed_with_undisturbed(tmp_path, kills=2)
 

@@ -19,7 +19,7 @@ from tests.jobs.projects import wait_until
 from tests.server.apps import client, desk, project, shape
 
 OVER_HTTP = [operation for operation in operations().values() if operation.over_http]
-IN_THE_SHELL_ONLY = {"init", "job.wait", "quickstart", "serve"}
+IN_THE_SHELL_ONLY = {"export.armv7_setup", "init", "job.wait", "quickstart", "serve"}
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,9 @@ class Shipped(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
-    """A bundle with a file for each runtime."""
+    """A bundle with a file for each runtime that needs no torch."""
     trained, folder = models.colours(), tmp_path_factory.mktemp("shipped")
-    done = convert(trained.network, trained.card, folder / "files", targets=tuple(RUNTIMES), embedding=True)
+    done = convert(trained.network, trained.card, folder / "files", targets=models.QUICK, embedding=True)
     golden = GoldenVectors.synthetic(trained.card.contract)
     golden = golden.answered(
         TorchReference(trained.network, trained.card).run(golden.tensors).probabilities
@@ -63,7 +63,7 @@ def png(width_px: int = 40, height_px: int = 30) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("runtime", ["auto", *RUNTIMES])
+@pytest.mark.parametrize("runtime", ["auto", *models.QUICK])
 def test_a_bundle_answers_pictures_as_pytorch_does(shipped: Shipped, runtime: str) -> None:
     predictor = Predictor.open(shipped.folder, runtime=runtime)
     labels = shipped.trained.card.labels
@@ -80,7 +80,7 @@ def test_a_bundle_answers_pictures_as_pytorch_does(shipped: Shipped, runtime: st
         assert shipped.folder.joinpath("models", found.file).is_file()
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", models.QUICK)
 def test_a_file_alone_knows_its_card(shipped: Shipped, runtime: str, tmp_path: Path) -> None:
     path = shutil.copy(model_file(shipped, runtime), tmp_path)
     predictor = Predictor.open(Path(path))
@@ -89,7 +89,7 @@ def test_a_file_alone_knows_its_card(shipped: Shipped, runtime: str, tmp_path: P
     np.testing.assert_allclose(answer.probabilities, shipped.golden.probabilities, atol=1e-5)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", models.QUICK)
 def test_it_runs_where_torch_is_not_installed(shipped: Shipped, runtime: str, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(png())
     code = (
@@ -114,7 +114,7 @@ def test_it_runs_where_torch_is_not_installed(shipped: Shipped, runtime: str, tm
     assert list(json.loads(run.stdout).values()) == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", models.QUICK)
 @pytest.mark.parametrize("kept", [0, 3, 200, 0.5, 0.85])
 def test_a_cut_file_is_damaged(shipped: Shipped, runtime: str, kept: float, tmp_path: Path) -> None:
     whole = model_file(shipped, runtime).read_bytes()
@@ -214,7 +214,7 @@ def test_auto_takes_a_runtime_that_is_installed(shipped: Shipped, monkeypatch: p
 def test_what_is_not_there_is_said(shipped: Shipped, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="No model file"):
         Predictor.open(tmp_path / "model.onnx")
-    with pytest.raises(Unsupported, match=r"\.onnx or \.tflite"):
+    with pytest.raises(Unsupported, match=r"\.onnx or \.tflite or \.pte or \.mlpackage"):
         Predictor.open(tmp_path / "model.pth")
     with pytest.raises(NotFound, match="Known: onnx, litert"):
         Predictor.open(shipped.folder, runtime="onx")
@@ -269,7 +269,7 @@ def test_tensors_of_another_shape_or_type_are_refused(tmp_path: Path, tensors: n
         predictor.predict_tensors(tensors)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", models.QUICK)
 def test_several_threads_may_ask_one_session(shipped: Shipped, runtime: str) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -284,8 +284,9 @@ def test_several_threads_may_ask_one_session(shipped: Shipped, runtime: str) -> 
 def test_only_the_runtimes_own_first_words_are_left_out(capfd: pytest.CaptureFixture[str]) -> None:
     import os
 
-    from darkroom.serving.litert_runtime import FIRST_WORDS, _FirstWordsLeftOut
+    from darkroom.serving.litert_runtime import FIRST_WORDS
+    from darkroom.serving.native_words import LeftOut
 
-    with _FirstWordsLeftOut():
+    with LeftOut(lambda line: line == FIRST_WORDS):
         os.write(2, b"before\n" + FIRST_WORDS + b"after\n")
     assert capfd.readouterr().err == "before\nafter\n"

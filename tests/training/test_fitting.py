@@ -107,6 +107,7 @@ def test_it_goes_on_from_the_last_saved_epoch(tmp_path, narrow):
     assert outcome.resumed_from >= 1
 
 
+@pytest.mark.slow
 def test_where_nothing_fits_it_says_so(tmp_path, narrow):
     allowed = RECIPE.model_copy(update={"allow_smaller_batch": True})
     for recipe in (RECIPE, allowed):

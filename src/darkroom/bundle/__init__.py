@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from darkroom.bundle.contract_json import contract_document, contract_of
     from darkroom.bundle.golden import GoldenVector, GoldenVectors
     from darkroom.bundle.inspection import BundleInspection, FileState, inspect
-    from darkroom.bundle.model_file import ExtraFile, ModelFile
+    from darkroom.bundle.model_file import ExtraFile, ModelFile, copy_model, size_of
     from darkroom.bundle.reader import Bundle, read_bundle
     from darkroom.bundle.synthetic import synthetic_images
     from darkroom.bundle.writer import write_bundle
@@ -24,8 +24,10 @@ __all__ = [
     "ModelFile",
     "contract_document",
     "contract_of",
+    "copy_model",
     "inspect",
     "read_bundle",
+    "size_of",
     "synthetic_images",
     "write_bundle",
 ]
@@ -39,10 +41,12 @@ _WHERE = {
     "GoldenVector": "golden",
     "GoldenVectors": "golden",
     "ModelFile": "model_file",
+    "copy_model": "model_file",
     "contract_document": "contract_json",
     "contract_of": "contract_json",
     "inspect": "inspection",
     "read_bundle": "reader",
+    "size_of": "model_file",
     "synthetic_images": "synthetic",
     "write_bundle": "writer",
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from darkroom.bundle.golden_mask import GoldenMask
 from darkroom.bundle.manifest import GOLDEN, refuse_newer
+from darkroom.bundle.profiled import PROFILE_LEVELS, profiled_image
 from darkroom.bundle.synthetic import synthetic_images
 from darkroom.errors import Damaged, Invalid
-from darkroom.images import Decoded, Prepared, apply_contract, decode
+from darkroom.images import Decoded, Prepared, apply_contract, decode, prepare
 from darkroom.records import Contract
 
 __all__ = ["GoldenVector", "GoldenVectors"]
@@ -26,6 +27,10 @@ GOLDEN_VERSION, WITH_MASKS = 1, 2
 """Versions of the index; an older Darkroom, which does not know masks, refuses the second."""
 
 INDEX = "golden.json"
+
+MOST_TOLERANCE = 8
+"""Levels; a vector that allows more would prove little."""
+
 _NAME = re.compile(r"\w[\w-]*", re.ASCII)
 
 
@@ -42,6 +47,8 @@ class GoldenVector:
     """What the model answers, in the order of its labels."""
     mask: GoldenMask | None = None
     """What a model for masks answers instead."""
+    tolerance: int = 0
+    """Levels by which a value of the tensor may differ: 0 where all is integers."""
 
     @property
     def outputs(self) -> int | None:
@@ -62,6 +69,8 @@ class GoldenVectors:
 
     contract: Contract
     vectors: tuple[GoldenVector, ...]
+    prepare: Callable[[bytes, Contract], NDArray[np.uint8]] = field(default=prepare, compare=False)
+    """How a picture's bytes become a tensor on the side that is checked; as here where none is named."""
 
     @classmethod
     def of(cls, contract: Contract, images: Iterable[tuple[str, bytes]]) -> GoldenVectors:
@@ -78,6 +87,13 @@ class GoldenVectors:
     def synthetic(cls, contract: Contract, *, count: int = 12, seed: int = 0) -> GoldenVectors:
         """Makes vectors of drawn pictures that touch each step of the contract."""
         return cls.of(contract, synthetic_images(contract, count, seed))
+
+    @classmethod
+    def for_bundle(cls, contract: Contract) -> GoldenVectors:
+        """Makes the vectors of a bundle: drawn pictures, and one with a colour profile."""
+        profiled = cls.of(contract, [profiled_image(contract)]).vectors[0]
+        drawn = cls.synthetic(contract).vectors
+        return cls(contract, (*drawn, replace(profiled, tolerance=PROFILE_LEVELS)))
 
     @property
     def tensors(self) -> NDArray[np.uint8]:
@@ -180,8 +196,15 @@ class GoldenVectors:
         return tuple(
             vector.name
             for vector in self.vectors
-            if not np.array_equal(apply_contract(decode(vector.image), self.contract).tensor, vector.tensor)
+            if not _alike(self.prepare(vector.image, self.contract), vector)
         )
+
+
+def _alike(tensor: NDArray[np.uint8], vector: GoldenVector) -> bool:
+    if tensor.shape != vector.tensor.shape:
+        return False
+    apart = np.maximum(tensor, vector.tensor) - np.minimum(tensor, vector.tensor)
+    return int(apart.max(initial=0)) <= vector.tolerance
 
 
 def _check_names(names: list[str]) -> None:
@@ -208,6 +231,7 @@ def _entry(vector: GoldenVector, contract: Contract) -> dict[str, Any]:
         "name": vector.name,
         "image": vector.file_name,
         "tensor": f"{vector.name}.bin",
+        **({"tolerance": vector.tolerance} if vector.tolerance else {}),
         "probabilities": vector.probabilities,
         "orientation": decoded.orientation,
         "transform": asdict(traced.transform),
@@ -229,11 +253,14 @@ def _step_rows(decoded: Decoded, traced: Prepared) -> list[dict[str, Any]]:
 
 def _read(folder: Path, entry: dict[str, Any], contract: Contract) -> GoldenVector:
     tensor = np.frombuffer((folder / Path(entry["tensor"]).name).read_bytes(), np.uint8)
-    answer = entry["probabilities"]
+    answer, tolerance = entry["probabilities"], entry.get("tolerance", 0)
+    if not isinstance(tolerance, int) or not 0 <= tolerance <= MOST_TOLERANCE:
+        raise ValueError(f"{entry['name']} allows {tolerance!r} levels")
     return GoldenVector(
         name=entry["name"],
         image=(folder / Path(entry["image"]).name).read_bytes(),
         tensor=tensor.reshape(contract.shape),
         probabilities=None if answer is None else tuple(map(float, answer)),
         mask=GoldenMask.read(folder, entry, contract.shape[:2]) if "mask" in entry else None,
+        tolerance=tolerance,
     )

@@ -94,6 +94,8 @@ def file_problem(folder: Path, file: BundleFile) -> str:
     place = PurePosixPath(file.path)
     if place.is_absolute() or ".." in place.parts:
         return "its path leads out of the bundle"
+    if file.package and PurePosixPath(file.package) not in place.parents:
+        return "it does not lie in the folder of its model"
     path = folder / file.path
     if not path.is_file():
         return "it is missing"

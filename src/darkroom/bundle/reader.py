@@ -18,7 +18,7 @@ from darkroom.bundle.manifest import (
     refuse_newer,
 )
 from darkroom.errors import Invalid, NotFound
-from darkroom.records import BundleFile, BundleManifest, Contract, ModelCard
+from darkroom.records import BundleFile, BundleManifest, BundleModel, Contract, ModelCard
 
 __all__ = ["Bundle", "read_bundle"]
 
@@ -40,23 +40,23 @@ class Bundle:
         return GoldenVectors.read(self.folder / GOLDEN)
 
     @property
-    def models(self) -> tuple[BundleFile, ...]:
-        """The model files."""
-        return tuple(file for file in self.manifest.files if file.role == "model")
+    def models(self) -> tuple[BundleModel, ...]:
+        """The models, each a file or a folder."""
+        return self.manifest.models
 
     def of_role(self, role: str) -> tuple[BundleFile, ...]:
         """Returns the files that play a role: "domain", "report", …; none where the bundle has none."""
         return tuple(file for file in self.manifest.files if file.role == role)
 
     def model_path(self, target: str = "", precision: str = "") -> Path:
-        """Returns the first model file of a target and a precision; empty means any.
+        """Returns the first model of a target and a precision, a file or a folder; empty means any.
 
         Raises:
-            NotFound: the bundle holds no such file.
+            NotFound: the bundle holds no such model.
         """
-        for file in self.models:
-            if target in ("", file.target) and precision in ("", file.precision):
-                return self.folder / file.path
+        for model in self.models:
+            if target in ("", model.target) and precision in ("", model.precision):
+                return self.folder / model.path
         raise NotFound(
             "bundle.no-model",
             "The bundle {folder} holds no {target} {precision} model. It holds: {known}.",
@@ -64,7 +64,7 @@ class Bundle:
             folder=self.folder,
             target=target or "matching",
             precision=precision,
-            known=", ".join(f"{file.target} {file.precision}" for file in self.models) or "none",
+            known=", ".join(f"{model.target} {model.precision}" for model in self.models) or "none",
         )
 
 

@@ -23,7 +23,10 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
     """
     height, width, channels = card.contract.shape
     colour = "RGB" if channels == 3 else "grey"
-    rows = "\n".join(f"  models/{one.path.name}  {one.target}, {one.precision}" for one in models)
+    rows = "\n".join(
+        f"  models/{one.path.name}  {one.target}, {one.precision}{f'; {one.note}' if one.note else ''}"
+        for one in models
+    )
     masks, sets = card.task == "segmentation", card.task == "multi-label"
     parts = [
         f"{name}: a {card.task} model, bundled by Darkroom",
@@ -42,6 +45,10 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
         *_said("Not for", card.not_for),
         *_said("Human review", card.human_review),
         *_said("Licence", card.licence),
+        "In an app: snippets/ shows it in Java and Kotlin, written for this model: pixels to tensor, the "
+        "model, and what its answer means. On another machine: python bench.py measures size, time to "
+        "load, latency and memory of each file, and holds the golden vectors against it; it needs numpy "
+        "and the file's runtime, nothing else.",
         "Files: bundle.json lists every file with its sha256; model-card.json holds all facts about the "
         "model, its labels and thresholds.",
     ]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from darkroom.atomic import write_folder
+from darkroom.bundle.attached import SCRIPT, attached
 from darkroom.bundle.contract_json import contract_document
 from darkroom.bundle.golden import GoldenVectors
 from darkroom.bundle.manifest import (
@@ -22,8 +23,9 @@ from darkroom.bundle.manifest import (
     manifest_id,
     read_manifest,
 )
-from darkroom.bundle.model_file import ExtraFile, ModelFile
+from darkroom.bundle.model_file import ExtraFile, ModelFile, copy_model, parts_of, size_of
 from darkroom.bundle.readme import readme
+from darkroom.bundle.snippets import FOLDER as SNIPPETS
 from darkroom.errors import Invalid, NotFound
 from darkroom.records import BundleFile, BundleManifest, ModelCard, now
 
@@ -97,7 +99,12 @@ def replace_files(folder: Path, files: Mapping[str, bytes]) -> BundleManifest:
                 (aside / place).unlink(missing_ok=True)
         (aside / MANIFEST).unlink()
         about = {
-            file.path: {"role": file.role, "target": file.target, "precision": file.precision}
+            file.path: {
+                "role": file.role,
+                "target": file.target,
+                "precision": file.precision,
+                "package": file.package,
+            }
             for file in manifest.files
         }
         changed = manifest.model_copy(update={"id": "", "files": _listed(aside, about)})
@@ -120,10 +127,11 @@ def _fill(
     (aside / MODELS).mkdir()
     for model in models:
         place = f"{MODELS}/{model.path.name}"
-        shutil.copyfile(model.path, aside / place)
-        about[place] = {"role": "model", "target": model.target, "precision": model.precision}
+        copy_model(model.path, aside / place)
+        facts = {"role": "model", "target": model.target, "precision": model.precision}
+        about |= _of_model(place, model.path, facts)
     golden.write(aside / GOLDEN, card.labels)
-    for more in extra:
+    for more in (*attached(card, models), *extra):
         path = aside / more.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(more.data)
@@ -132,6 +140,14 @@ def _fill(
     _write_json(aside / CONTRACT, contract_document(card.contract))
     (aside / README).write_text(readme(name, card, models), encoding="utf-8")
     return about
+
+
+def _of_model(place: str, model: Path, facts: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Returns what the manifest says of each file of a model."""
+    if not model.is_dir():
+        return {place: facts}
+    inside = (part.relative_to(model).as_posix() for part in parts_of(model))
+    return {f"{place}/{name}": {**facts, "package": place} for name in inside}
 
 
 def _listed(folder: Path, about: dict[str, dict[str, str]]) -> tuple[BundleFile, ...]:
@@ -159,7 +175,7 @@ def _check(
             "bundle.label-twice", "A label stands twice in the card: {labels}.", labels=card.labels
         )
     for model in models:
-        if not model.path.is_file():
+        if not size_of(model.path):
             raise NotFound(
                 "bundle.no-such-file", "There is no model file {path} to bundle.", path=model.path
             )
@@ -186,11 +202,11 @@ def _check_outputs(what: str, outputs: int | None, card: ModelCard) -> None:
 
 
 def _check_names(models: Sequence[ModelFile], extra: Sequence[ExtraFile]) -> None:
-    ours = {MANIFEST, CARD, CONTRACT, README}
+    ours = {MANIFEST, CARD, CONTRACT, README, SCRIPT}
     places = [f"{MODELS}/{model.path.name}" for model in models] + [more.path for more in extra]
     for place in places:
         parts = PurePosixPath(place)
-        taken = place in ours or parts.parts[0] == GOLDEN or places.count(place) > 1
+        taken = place in ours or parts.parts[0] in (GOLDEN, SNIPPETS) or places.count(place) > 1
         if taken or parts.is_absolute() or ".." in parts.parts:
             raise Invalid(
                 "bundle.place", "A bundle cannot hold a file at {place!r}: the place is taken.", place=place

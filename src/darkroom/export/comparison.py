@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from darkroom.bundle import GoldenVectors
+from darkroom.bundle import GoldenVectors, size_of
 from darkroom.errors import DarkroomError
 from darkroom.export.latency import time_loading
 from darkroom.export.memory import measure_memory
+from darkroom.export.pooled import by_split
 from darkroom.export.report import ConvertedFile, FileParity, Flip, GoldenParity, Latency, MemoryUse
 from darkroom.export.verdict import failures_of
-from darkroom.records import Limits, ModelCard
+from darkroom.records import Interval, Limits, ModelCard, Split
 from darkroom.serving import Answer, Session, open_session
 from darkroom.serving import find as find_runtime
 from darkroom.statistics import paired_difference
@@ -36,6 +37,8 @@ class ParityBatch(NamedTuple):
     """(n, height, width, channels) uint8, as the contract makes them."""
     groups: Sequence[str | None] | None = None
     """Images of one group are drawn together in the interval."""
+    split: Split = "test"
+    """The split that they are of; of train and val the network has seen pictures."""
 
 
 class Truth:
@@ -44,6 +47,7 @@ class Truth:
     def __init__(self) -> None:
         self.right: list[bool] = []
         self.groups: list[str | None] = []
+        self.splits: list[Split] = []
         self.not_finite = 0
 
     @property
@@ -61,6 +65,7 @@ class Truth:
         answers, finite = _answers(answer.probabilities)
         self.right += (finite & (answers == batch.labels)).tolist()
         self.groups += [None] * len(answers) if batch.groups is None else list(batch.groups)
+        self.splits.extend(batch.split for _ in answers)
         self.not_finite += _not_finite(answer.probabilities)
 
 
@@ -77,17 +82,19 @@ class Comparison:
         self.file, self.card = file, card
         self.stopped = ""
         self.session: Session | None = None
-        self.max_abs = self.sum_abs = self.sum_squares = 0.0
+        self.max_abs = self.sum_abs = self.sum_squares = self.load_ms = 0.0
         self.embedding_max_abs: float | None = None
         self.cells = self.not_finite = self.agreeing = self.flip_count = 0
         self.right: list[bool] = []
+        self.alike: list[float] = []
         self.flips: list[Flip] = []
         self.golden = GoldenParity(count=0)
         self.memory: MemoryUse | None = None
         self._prepare()
         try:
             self.session = open_session(file.path, threads=threads)
-            self.load_ms = time_loading(lambda: open_session(file.path, threads=threads))
+            if not find_runtime(file.target).stand_in:
+                self.load_ms = time_loading(lambda: open_session(file.path, threads=threads))
         except DarkroomError as error:
             self._stop(str(error))
         self._check_outputs()
@@ -144,7 +151,7 @@ class Comparison:
 
     def measure_memory(self, *, wanted: bool) -> None:
         """Measures what one prediction takes, if that is wanted and the file has not stopped."""
-        if wanted and self.session is not None:
+        if wanted and self.session is not None and not find_runtime(self.file.target).stand_in:
             self.memory = measure_memory(self.file.path, self.file.target)
 
     def report(self, truth: Truth, limits: Limits, latency: Latency | None) -> FileParity:
@@ -153,8 +160,8 @@ class Comparison:
             file=self.file.path.name,
             target=self.file.target,
             precision=self.file.precision,
-            size_bytes=self.file.path.stat().st_size if self.file.path.is_file() else 0,
-            runtime=find_runtime(self.file.target).version,
+            size_bytes=size_of(self.file.path),
+            runtime=self.session.runtime if self.session else find_runtime(self.file.target).version,
         )
         if self.session is None:
             return figures.model_copy(update={"failures": (self.stopped,)})
@@ -200,6 +207,7 @@ class Comparison:
         answers, finite = _answers(given)
         agree = finite & (answers == reference_answers)
         self.agreeing += int(agree.sum())
+        self.alike += agree.tolist()
         self.right += (finite & (answers == batch.labels)).tolist()
         self.flip_count += int((~agree).sum())
         labels = self.card.labels
@@ -219,6 +227,9 @@ class Comparison:
         mean_square = self.sum_squares / max(1, self.cells)
         return {
             **self._task_figures(truth),
+            "by_split": by_split(
+                truth.splits, self.alike, lambda rows: self._metric_difference(truth, rows)
+            ),
             "max_abs": self.max_abs,
             "mean_abs": self.sum_abs / max(1, self.cells),
             "psnr_db": -10 * float(np.log10(mean_square)) if mean_square else None,
@@ -237,6 +248,12 @@ class Comparison:
             "accuracy": float(np.mean(self.right)),
             "accuracy_difference": paired_difference(self.right, truth.right, truth.groups),
         }
+
+    def _metric_difference(self, truth: Truth, rows: np.ndarray) -> Interval:
+        """Returns the metric of the file less PyTorch's on some of the images."""
+        right, reference = np.array(self.right)[rows], np.array(truth.right)[rows]
+        groups = [truth.groups[row] for row in rows]
+        return paired_difference(right.tolist(), reference.tolist(), groups)
 
 
 def _answers(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

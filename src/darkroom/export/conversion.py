@@ -10,15 +10,17 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from darkroom import atomic, errors
+from darkroom.bundle import copy_model, size_of
 from darkroom.errors import DarkroomError, StorageFailed, Unsupported
+from darkroom.export.calibration import refuse_lack
 from darkroom.export.exporters import DISK_REFUSED, Exporter, find
+from darkroom.export.precisions import PLAIN, PRECISIONS, Recipe
 from darkroom.export.report import Conversion, ConvertedFile, FailedConversion
 from darkroom.networks.network import Network
 from darkroom.networks.saved import save
@@ -34,9 +36,13 @@ MOST_AT_A_TIME = 2
 
 class _Wanted(NamedTuple):
     exporter: Exporter
-    precision: str
+    recipe: Recipe
     embedding: bool
     path: Path
+
+    @property
+    def precision(self) -> str:
+        return self.recipe.precision
 
 
 def convert(
@@ -47,6 +53,8 @@ def convert(
     targets: Sequence[str],
     precisions: Sequence[str] = ("float32",),
     embedding: bool = False,
+    calibration: Path | None = None,
+    every_recipe: bool = False,
     name: str = "model",
     on_done: Callable[[int, int], None] | None = None,
 ) -> Conversion:
@@ -59,6 +67,9 @@ def convert(
         targets: names in the table of exporters.
         precisions: what the weights are written as.
         embedding: whether the vector before the last layer is a second output.
+        calibration: array of calibration tensors for the precisions that need them: .npy
+            (n, height, width, channels) uint8.
+        every_recipe: write a file by each recipe of a precision, not by the likeliest alone.
         name: how the files are called, without the suffix.
         on_done: told how many of how many are done, after each.
 
@@ -67,18 +78,14 @@ def convert(
         StorageFailed: the disk has no room for a file, or the folder cannot be written to.
         DarkroomError: no file at all could be written; the first reason.
     """
-    wanted = [
-        _Wanted(find(target), precision, embedding, folder / _file_name(name, find(target), precision))
-        for target in dict.fromkeys(targets)
-        for precision in dict.fromkeys(precisions)
-    ]
+    wanted = _wanted(targets, precisions, folder, name, embedding=embedding, every_recipe=every_recipe)
     try:
         with atomic.scratch_folder(folder) as scratch:
             weights = scratch / "network.safetensors"
             save(weights, network, card)
             if network.code is not None:
                 (scratch / CODE_FILE).write_bytes(network.code.read_bytes())
-            found = _all(wanted, weights, on_done)
+            found = _all(wanted, weights, calibration, on_done)
     except OSError as error:
         raise _disk(folder, error.strerror or str(error)) from error
     failed = [result for result in found if isinstance(result, DarkroomError)]
@@ -97,76 +104,136 @@ def convert(
     )
 
 
-def _file_name(name: str, exporter: Exporter, precision: str) -> str:
-    marked = name if precision == exporter.precisions[0] else f"{name}-{precision}"
-    return f"{marked}{exporter.suffix}"
+def _wanted(
+    targets: Sequence[str],
+    precisions: Sequence[str],
+    folder: Path,
+    name: str,
+    *,
+    embedding: bool,
+    every_recipe: bool,
+) -> list[_Wanted]:
+    return [
+        _Wanted(
+            exporter, recipe, embedding, folder / _file_name(name, exporter, recipe, marked=every_recipe)
+        )
+        for exporter in map(find, dict.fromkeys(targets))
+        for precision in dict.fromkeys(precisions)
+        for recipe in exporter.recipes(precision)[: None if every_recipe else 1]
+    ]
+
+
+def _file_name(name: str, exporter: Exporter, recipe: Recipe, *, marked: bool) -> str:
+    parts = [
+        name,
+        *([recipe.precision] if recipe.precision != exporter.precisions[0] else []),
+        *([recipe.name] if marked and recipe.name != PLAIN else []),
+    ]
+    return f"{'-'.join(parts)}{exporter.suffix}"
 
 
 def _all(
-    wanted: Sequence[_Wanted], weights: Path, on_done: Callable[[int, int], None] | None
+    wanted: Sequence[_Wanted],
+    weights: Path,
+    calibration: Path | None,
+    on_done: Callable[[int, int], None] | None,
 ) -> list[ConvertedFile | DarkroomError]:
+    """Returns what became of each; recipes of one format and precision are written by one child."""
+    groups: dict[tuple[str, str], list[_Wanted]] = {}
+    for one in wanted:
+        groups.setdefault((one.exporter.name, one.precision), []).append(one)
     found: list[ConvertedFile | DarkroomError] = []
     with ThreadPoolExecutor(min(MOST_AT_A_TIME, available_cores())) as pool:
-        for result in pool.map(lambda one: _one(one, weights), wanted):
-            found.append(result)
-            if on_done is not None:
-                on_done(len(found), len(wanted))
+        for results in pool.map(lambda group: _group(group, weights, calibration), groups.values()):
+            for result in results:
+                found.append(result)
+                if on_done is not None:
+                    on_done(len(found), len(wanted))
     return found
 
 
-def _one(wanted: _Wanted, weights: Path) -> ConvertedFile | DarkroomError:
-    started = time.perf_counter()
+def _group(
+    group: Sequence[_Wanted], weights: Path, calibration: Path | None
+) -> list[ConvertedFile | DarkroomError]:
     try:
-        wanted.exporter.require(wanted.precision)
-        content = _in_a_child(wanted, weights)
-        atomic.write_bytes(wanted.path, content)
+        group[0].exporter.require(group[0].precision)
+        if PRECISIONS[group[0].precision].calibrated and calibration is None:
+            raise refuse_lack(group[0].precision)
+        requests = [_request(one, weights, calibration) for one in group]
+    except DarkroomError as error:
+        return [error] * len(group)
+    ended = _child(requests)
+    return [_taken(one, request, ended) for one, request in zip(group, requests, strict=True)]
+
+
+def _taken(
+    wanted: _Wanted, request: Path, ended: subprocess.CompletedProcess[bytes]
+) -> ConvertedFile | DarkroomError:
+    """Returns what a child made of a request; a file is put in its place."""
+    try:
+        refusal, seconds = request.with_name("refusal.json"), request.with_name("seconds")
+        if refusal.is_file():
+            raise _restored(json.loads(refusal.read_text()))
+        if not seconds.is_file():
+            raise _ended(wanted, ended.returncode, ended.stdout)
+        _put(request.with_name(wanted.path.name), wanted.path)
     except DarkroomError as error:
         return error
     return ConvertedFile(
         path=wanted.path,
         target=wanted.exporter.name,
         precision=wanted.precision,
-        size_bytes=len(content),
-        duration_s=time.perf_counter() - started,
+        recipe=wanted.recipe.name,
+        size_bytes=size_of(wanted.path),
+        duration_s=float(seconds.read_text()),
     )
 
 
-def _in_a_child(wanted: _Wanted, weights: Path) -> bytes:
-    """Returns the bytes that the converter wrote.
+def _put(written: Path, path: Path) -> None:
+    """Puts what a converter wrote in its place, a file or a folder, whole or not at all.
 
     Raises:
-        StorageFailed: the disk has no room for what the converter writes.
-        DarkroomError: as in the child; Unsupported when it ended without a word.
+        StorageFailed: the disk refuses.
     """
-    folder = weights.parent / f"{wanted.exporter.name}-{wanted.precision}"
+    if not written.is_dir():
+        atomic.write_bytes(path, written.read_bytes())
+        return
+    with atomic.write_folder(path) as aside:
+        copy_model(written, aside)
+
+
+def _request(wanted: _Wanted, weights: Path, calibration: Path | None) -> Path:
+    """Writes what a child shall do, in a folder of its own; returns the request."""
+    folder = weights.parent / f"{wanted.exporter.name}-{wanted.precision}-{wanted.recipe.name}"
     folder.mkdir()
+    shared = weights.parent / f"{wanted.exporter.name}-shared"
+    shared.mkdir(exist_ok=True)
+    recipe = wanted.recipe.with_places(calibration and calibration.resolve(), shared)
     request = folder / "request.json"
     request.write_text(
         json.dumps(
             {
                 "weights": str(weights),
                 "target": wanted.exporter.name,
-                "precision": wanted.precision,
+                "recipe": recipe.to_json(),
                 "embedding": wanted.embedding,
                 "path": str(folder / wanted.path.name),
             }
         )
     )
-    ended = subprocess.run(
+    return request
+
+
+def _child(requests: Sequence[Path]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
         # -P: a file of the user's that is called like a library must not take its place.
-        [sys.executable, "-P", "-W", "ignore", "-m", "darkroom.export.child", str(request)],
+        [sys.executable, "-P", "-W", "ignore", "-m", "darkroom.export.child", *map(str, requests)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,  # not a file: on a full disk the words would be lost with it
         stderr=subprocess.STDOUT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         check=False,
     )
-    refusal = folder / "refusal.json"
-    if refusal.is_file():
-        raise _restored(json.loads(refusal.read_text()))
-    if ended.returncode != 0:
-        raise _ended(wanted, ended.returncode, ended.stdout)
-    return (folder / wanted.path.name).read_bytes()
 
 
 def _restored(refusal: dict[str, str]) -> DarkroomError:

@@ -1,6 +1,6 @@
 """The table of exporters: which formats a network can be converted to.
 
-To add one: write a file with `write(model, card, path, precision)`, add a line here, and a runtime of the
+To add one: write a file with `write(model, card, path, recipe)`, add a line here, and a runtime of the
 same name in `serving/runtimes.py`; `tests/conformance/test_exporters.py` then runs over it.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from darkroom.errors import MissingExtra, NotFound, Unsupported, among
+from darkroom.export.precisions import INT8, Recipe
 
 __all__ = ["DISK_REFUSED", "EXPORTERS", "Exporter", "find"]
 
@@ -36,7 +37,15 @@ class Exporter:
     modules: tuple[str, ...]
     """Modules whose presence says that the extra is installed."""
     write: str
-    """Import string "module:function" of `(model, card, path, precision) -> None`."""
+    """Import string "module:function" of `(model, card, path, recipe) -> None`."""
+    several: tuple[Recipe, ...] = ()
+    """The recipes of the precisions that can be written in more than one way, the likeliest first."""
+
+    def recipes(self, precision: str) -> tuple[Recipe, ...]:
+        """Returns the ways to write a precision; a plain one where there is only that."""
+        return tuple(one for one in self.several if one.precision == precision) or (
+            Recipe(precision=precision),
+        )
 
     def require(self, precision: str) -> None:
         """Checks that a file of this precision can be written here.
@@ -72,21 +81,51 @@ EXPORTERS: dict[str, Exporter] = {
             name="onnx",
             title="ONNX",
             suffix=".onnx",
-            precisions=("float32",),
+            precisions=("float32", "float16", "dynamic-int8", "weight-int8", "int8"),
             any_batch=True,
             extra="onnx",
             modules=("onnx", "onnxscript"),
             write="darkroom.export.onnx_file:write",
+            several=INT8,
         ),
         Exporter(
             name="litert",
             title="LiteRT",
             suffix=".tflite",
-            precisions=("float32",),
+            precisions=("float32", "float16", "dynamic-int8", "weight-int8", "int8"),
             any_batch=False,
             extra="litert",
-            modules=("litert_torch", "ai_edge_litert", "flatbuffers"),
+            modules=("litert_torch", "ai_edge_litert", "ai_edge_quantizer", "flatbuffers"),
             write="darkroom.export.litert_file:write",
+            several=INT8,
+        ),
+        Exporter(
+            name="executorch",
+            title="ExecuTorch",
+            suffix=".pte",
+            precisions=("float32", "float16", "int8"),
+            any_batch=False,
+            extra="executorch",
+            modules=("executorch", "torchao"),
+            write="darkroom.export.executorch_file:write",
+            several=(
+                Recipe(precision="int8", name="per-channel"),
+                Recipe(precision="int8", name="float-head", options={"float": ["network.head"]}),
+            ),
+        ),
+        Exporter(
+            name="coreml",
+            title="Core ML",
+            suffix=".mlpackage",
+            precisions=("float32", "float16", "weight-int8", "palette6", "palette4"),
+            any_batch=False,
+            extra="coreml",
+            modules=("coremltools",),
+            write="darkroom.export.coreml_file:write",
+            several=(
+                Recipe(precision="palette4", name="all-layers"),
+                Recipe(precision="palette4", name="large-layers", options={"weight_threshold": 16384}),
+            ),
         ),
     )
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from darkroom.export.losses import DECIDES_FROM, METRIC, hold_loss, loss_of
+from darkroom.export.precisions import PRECISIONS
 from darkroom.export.report import FileParity
 from darkroom.records import Gate, Limits, Task
 from darkroom.records.numbers import number
@@ -25,6 +27,14 @@ UNITS: dict[str, Literal["share", "probability", "bytes", "ms"]] = {
 }
 """The limits on files, and what each is measured in."""
 
+OF_OTHER_PRECISIONS: dict[str, Literal["share", "probability", "bytes", "ms"]] = {
+    "parity_float16_agreement": "share",
+    "parity_float16_max_abs": "probability",
+    "parity_int8_agreement": "share",
+    "accuracy_loss": "share",
+}
+"""Those on files that are not float32; nothing is said about them where there is no such file."""
+
 
 OF_CLASSES, OF_MASKS = ("parity_agreement", "parity_max_abs"), ("parity_pixels", "parity_margin")
 """Limits on parity; each task has its own."""
@@ -33,7 +43,7 @@ OF_CLASSES, OF_MASKS = ("parity_agreement", "parity_max_abs"), ("parity_pixels",
 def file_gates(
     files: Sequence[FileParity], limits: Limits, task: Task = "classification"
 ) -> tuple[Gate, ...]:
-    """Returns a gate per limit and file; those for parity are about float32 files."""
+    """Returns a gate per limit and file; which ones those for parity are follows from the precision."""
     return tuple(gate for file in files for gate in _of(file, limits, task))
 
 
@@ -64,9 +74,12 @@ def unmeasured_files(limits: Limits, task: Task = "classification") -> tuple[Gat
 
 def _of(file: FileParity, limits: Limits, task: Task) -> Iterator[Gate]:
     stopped = not file.passes and not file.accuracy and not file.agreement
-    if file.precision == "float32" and task == "segmentation":
+    precision = PRECISIONS.get(file.precision)
+    if precision is not None and not precision.exact:
+        yield from _of_another_precision(file, limits, task, stopped, half=precision.half)
+    elif precision is not None and task == "segmentation":
         yield from _pixels(file, limits, stopped)
-    elif file.precision == "float32":
+    elif precision is not None:
         yield _agreement(file, limits.parity_agreement)
         most = limits.parity_max_abs
         apart = None if stopped else file.max_abs
@@ -91,6 +104,43 @@ def _pixels(file: FileParity, limits: Limits, stopped: bool) -> Iterator[Gate]:
         )
     largest = None if stopped or pixels is None else max(pixels.largest_margin, file.max_abs)
     yield _at_most("parity_margin", limits.parity_margin, file.file, largest, note=note)
+
+
+def _of_another_precision(
+    file: FileParity, limits: Limits, task: Task, stopped: bool, *, half: bool
+) -> Iterator[Gate]:
+    """Yields the gates of a file whose numbers are coarser than PyTorch's."""
+    if half:
+        yield _agreement(file, limits.parity_float16_agreement, "parity_float16_agreement")
+        apart = None if stopped else file.max_abs
+        most = limits.parity_float16_max_abs
+        yield _at_most("parity_float16_max_abs", most, file.file, apart, note=_why(file, stopped))
+        return
+    yield _agreement(file, limits.parity_int8_agreement, "parity_int8_agreement")
+    loss = loss_of(file)
+    if loss is None or stopped:
+        yield _at_most("accuracy_loss", limits.accuracy_loss, file.file, None, note=_why(file, stopped))
+        return
+    standing = hold_loss(loss, limits)
+    beyond = loss.high if loss.value <= limits.accuracy_loss else loss.value
+    notes = {
+        "fail": f"from {DECIDES_FROM:,} pictures on the far end of the interval decides"
+        if loss.value <= limits.accuracy_loss
+        else "",
+        "not enough evidence": f"the loss measured is within the limit, the end of its interval is not; "
+        f"with {DECIDES_FROM:,} pictures and more that end decides",
+    }
+    yield Gate(
+        limit="accuracy_loss",
+        bound=limits.accuracy_loss,
+        at_most=True,
+        subject=file.file,
+        value=loss.value,
+        interval=loss,
+        verdict=standing,
+        missed_by=beyond - limits.accuracy_loss if standing == "fail" else None,
+        note="; ".join(part for part in (f"of {METRIC[task]}", notes.get(standing, "")) if part),
+    )
 
 
 def _agreement(file: FileParity, least: float, limit: str = "parity_agreement") -> Gate:
@@ -130,7 +180,7 @@ def _at_most(limit: str, most: float, subject: str, value: float | None, *, note
         limit=limit,
         bound=most,
         at_most=True,
-        unit=UNITS[limit],
+        unit=UNITS[limit] if limit in UNITS else OF_OTHER_PRECISIONS[limit],
         subject=subject,
         value=value,
         verdict="not measured" if value is None else "fail" if fails else "pass",

@@ -32,6 +32,7 @@ class LabelSetTruth(Truth):
         sets = labels_given(probabilities, self._card.labels, self._card.operating_point)
         self.right += (finite & (sets == (batch.labels > 0)).all(axis=1)).tolist()
         self.groups += [None] * len(sets) if batch.groups is None else list(batch.groups)
+        self.splits.extend(batch.split for _ in sets)
         self.not_finite += int((~np.isfinite(probabilities)).sum())
 
 
@@ -49,6 +50,7 @@ class LabelSetComparison(Comparison):
         agree = finite & (reference == sets).all(axis=1)
         right = batch.labels > 0
         self.agreeing += int(agree.sum())
+        self.alike += agree.tolist()
         self.right += (finite & (sets == right).all(axis=1)).tolist()
         self.flip_count += int((~agree).sum())
         apart = np.abs(expected - holds_from(labels, point))

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from darkroom.export.precisions import Recipe
 from darkroom.export.tflite_metadata import check_labels, with_metadata
 from darkroom.networks.image_model import ImageModel
 from darkroom.records import ModelCard
@@ -28,22 +29,47 @@ class _Named(nn.Module):
         return {"probabilities": answer[0], "embedding": answer[1]}
 
 
-def write(model: ImageModel, card: ModelCard, path: Path, precision: str) -> None:
+def write(model: ImageModel, card: ModelCard, path: Path, recipe: Recipe) -> None:
     """Writes one file.
 
     Args:
         model: the model, ready to answer; its second output is written when it has one.
         card: its card.
         path: the file to write.
-        precision: "float32".
+        recipe: how its numbers are written.
 
     Raises:
         Unsupported: a label has a line break.
+        Invalid: the recipe needs calibration tensors, and there are none that fit.
     """
     check_labels(card)
+    if recipe.precision == "float32":
+        content = _exported(model, card, path)
+    else:
+        from darkroom.export.litert_precisions import rewritten
+
+        content = rewritten(_shared(model, card, path, recipe), card.contract.shape, recipe)
+    path.write_bytes(with_metadata(content, card, recipe.precision))
+
+
+def _exported(model: ImageModel, card: ModelCard, path: Path) -> bytes:
+    """Returns the model in LiteRT's operations, in float32, without metadata."""
     import litert_torch
 
     image = torch.zeros((1, *card.contract.shape), dtype=torch.uint8)
     converted = litert_torch.convert(_Named(model).eval(), sample_kwargs={"image": image})
     converted.export(str(path))
-    path.write_bytes(with_metadata(path.read_bytes(), card, precision))
+    return path.read_bytes()
+
+
+def _shared(model: ImageModel, card: ModelCard, path: Path, recipe: Recipe) -> bytes:
+    """Returns the float32 file that the recipes of one request share; makes it where there is none yet."""
+    kept = recipe.shared / "float32.tflite" if recipe.shared else None
+    if kept is not None and kept.is_file():
+        return kept.read_bytes()
+    content = _exported(model, card, path)
+    if kept is not None:
+        aside = kept.with_name(f"{recipe.precision}-{recipe.name}-{kept.name}")
+        aside.write_bytes(content)
+        aside.replace(kept)
+    return content

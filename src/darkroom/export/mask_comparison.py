@@ -6,8 +6,9 @@ import numpy as np
 
 from darkroom.bundle import GoldenVectors
 from darkroom.export.comparison import MOST_FLIPS, Comparison, ParityBatch
+from darkroom.export.pooled import MOST_DRAWN, packed
 from darkroom.export.report import GoldenParity, PixelFlips, PixelParity
-from darkroom.records import Limits
+from darkroom.records import Interval, Limits, Split
 from darkroom.serving import Answer
 from darkroom.tasks.segmentation import HITS, SHOWN, answers_of, count_classes, miou_of, paired_miou
 
@@ -25,6 +26,7 @@ class MaskTruth:
         self._classes = classes
         self._counts: list[np.ndarray] = []
         self.groups: list[str | None] = []
+        self.splits: list[Split] = []
         self.not_finite = 0
 
     @property
@@ -46,6 +48,7 @@ class MaskTruth:
         """Adds the answers to a batch."""
         self._counts.append(count_classes(batch.labels, answers_of(answer.probabilities), self._classes))
         self.groups += [None] * len(batch.image_ids) if batch.groups is None else list(batch.groups)
+        self.splits.extend(batch.split for _ in batch.image_ids)
         self.not_finite += int((~np.isfinite(answer.probabilities)).sum())
 
 
@@ -63,6 +66,7 @@ class MaskComparison(Comparison):
         apart = (expected != given) | ~finite
         self._counts.append(count_classes(batch.labels, given, len(self.card.labels)))
         self._pixels += apart.size
+        self.alike += (1 - apart.mean(axis=(1, 2))).tolist()
         self.flip_count += int(apart.sum())
         for place in np.flatnonzero(apart.any(axis=(1, 2))).tolist():
             ranked = np.sort(reference.probabilities[place][apart[place]], axis=-1)
@@ -71,7 +75,10 @@ class MaskComparison(Comparison):
             self._flipped += 1
             if len(self._flips) < MOST_FLIPS:
                 shown = PixelFlips(
-                    image_id=str(batch.image_ids[place]), pixels=int(apart[place].sum()), margin=margin
+                    image_id=str(batch.image_ids[place]),
+                    pixels=int(apart[place].sum()),
+                    margin=margin,
+                    where=packed(apart[place]) if len(self._flips) < MOST_DRAWN else "",
                 )
                 self._flips.append(shown)
 
@@ -128,6 +135,11 @@ class MaskComparison(Comparison):
                 miou_difference=paired_miou(counts, reference, truth.groups),
             ),
         }
+
+    def _metric_difference(self, truth: MaskTruth, rows: np.ndarray) -> Interval | None:  # type: ignore[override]
+        """Returns the mean IoU of the file less PyTorch's on some of the images."""
+        groups = [truth.groups[row] for row in rows]
+        return paired_miou(np.concatenate(self._counts)[rows], truth.counts[rows], groups)
 
 
 def accuracy_of(counts: np.ndarray) -> float:

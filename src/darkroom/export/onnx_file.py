@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from darkroom.bundle import contract_document
+from darkroom.export.precisions import PLAIN, Recipe
 from darkroom.networks.image_model import ImageModel
 from darkroom.records import ModelCard, canonical_json
 
@@ -22,17 +23,36 @@ IR_VERSION = 8
 """Version of the file's own shape that belongs to this opset. Source: ONNX, docs/Versioning.md."""
 
 
-def write(model: ImageModel, card: ModelCard, path: Path, precision: str) -> None:
+def write(model: ImageModel, card: ModelCard, path: Path, recipe: Recipe) -> None:
     """Writes one file.
 
     Args:
         model: the model, ready to answer; its second output is written when it has one.
         card: its card.
         path: the file to write.
-        precision: "float32".
+        recipe: how its numbers are written.
+
+    Raises:
+        Invalid: it needs calibration tensors, and there are none that fit.
     """
     import onnx
 
+    if recipe.precision == "float32":
+        proto = _exported(model, card)
+    else:
+        from darkroom.export.onnx_precisions import rewritten
+
+        proto = rewritten(lambda: _exported(model, card), recipe)
+    proto.ir_version = IR_VERSION
+    proto.producer_name, proto.producer_version = "darkroom", ""
+    proto.doc_string = f"{card.task}: {', '.join(card.labels)}"
+    onnx.helper.set_model_props(proto, _facts(card, recipe))
+    onnx.checker.check_model(proto)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def _exported(model: ImageModel, card: ModelCard) -> Any:
+    """Returns the model in ONNX's operations, of any batch, in float32."""
     outputs = ["probabilities", *(["embedding"] if model.with_embedding else [])]
     traced = torch.export.export(
         model,
@@ -41,12 +61,7 @@ def write(model: ImageModel, card: ModelCard, path: Path, precision: str) -> Non
     )
     proto = _translated(traced, outputs).model_proto
     _strip(proto)
-    proto.ir_version = IR_VERSION
-    proto.producer_name, proto.producer_version = "darkroom", ""
-    proto.doc_string = f"{card.task}: {', '.join(card.labels)}"
-    onnx.helper.set_model_props(proto, _facts(card, precision))
-    onnx.checker.check_model(proto)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
+    return proto
 
 
 def _translated(traced: torch.export.ExportedProgram, outputs: list[str]) -> torch.onnx.ONNXProgram:
@@ -74,13 +89,14 @@ def _translated(traced: torch.export.ExportedProgram, outputs: list[str]) -> tor
     return program
 
 
-def _facts(card: ModelCard, precision: str) -> dict[str, str]:
+def _facts(card: ModelCard, recipe: Recipe) -> dict[str, str]:
     return {
         "model_card": card.model_dump_json(),
         "labels": json.dumps(card.labels, ensure_ascii=False),
         "contract": canonical_json(contract_document(card.contract)),
         "licence": card.licence,
-        "precision": precision,
+        "precision": recipe.precision,
+        **({} if recipe.name == PLAIN else {"recipe": recipe.name}),
     }
 
 

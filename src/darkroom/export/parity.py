@@ -13,9 +13,11 @@ from darkroom.export.comparison import Comparison, ParityBatch, Truth
 from darkroom.export.label_set_comparison import LabelSetComparison, LabelSetTruth
 from darkroom.export.latency import host, time_in_turn
 from darkroom.export.mask_comparison import MaskComparison, MaskTruth
+from darkroom.export.pooled import compared_pictures
 from darkroom.export.report import ConvertedFile, Latency, ParityReport
-from darkroom.records import Limits, ModelCard, now
-from darkroom.serving import Answer
+from darkroom.images import prepare
+from darkroom.records import Contract, Limits, ModelCard, now
+from darkroom.serving import Answer, find
 
 __all__ = ["ParityBatch", "Reference", "verify"]
 
@@ -50,6 +52,7 @@ def verify(
     threads: int = 1,
     rounds: int = 200,
     memory: bool = False,
+    prepare: Callable[[bytes, Contract], np.ndarray] = prepare,
     on_progress: Callable[[int], None] | None = None,
 ) -> ParityReport:
     """Asks all files and the reference about the same tensors and compares the answers.
@@ -60,12 +63,13 @@ def verify(
         reference: PyTorch.
         card: what the model knows: labels and contract.
         files: what to compare.
-        images: all test images; gone through once, a batch at a time.
+        images: all images to ask about; gone through once, a batch at a time.
         golden: vectors to check from the picture's bytes on.
         limits: what must hold.
         threads: threads that one answer of a file may use.
         rounds: how often each answer is timed; 0 leaves timing out.
         memory: measure what one prediction takes, in a process of its own per file.
+        prepare: makes the tensor of a golden picture; another implementation than this one can be held.
         on_progress: told how many images are done.
 
     Raises:
@@ -77,19 +81,17 @@ def verify(
     sample = None
     for batch in _pieces(images, _at_a_time(card)):
         sample = batch.tensors[:1].copy() if sample is None else sample
-        answer = reference.run(batch.tensors)
-        truth.add(batch, answer)
-        for one in compared:
-            one.add(batch, answer)
+        _ask_all(batch, reference, (truth, *compared))
         if on_progress is not None:
             on_progress(truth.count)
     if sample is None:
         raise Invalid("parity.no-images", "Comparing files with PyTorch needs at least one image.")
-    _look_closer(compared, GoldenVectors(card.contract, tuple(golden)), limits, memory=memory)
+    _look_closer(compared, GoldenVectors(card.contract, tuple(golden), prepare), limits, memory=memory)
     first, latencies = _latencies(reference, compared, sample, rounds, threads)
     return ParityReport(
         files=tuple(one.report(truth, limits, latencies.get(one)) for one in compared),
         image_count=truth.count,
+        pictures=compared_pictures(truth.splits),
         labels=card.labels,
         reference=reference.title,
         reference_accuracy=truth.accuracy,
@@ -99,6 +101,12 @@ def verify(
         host=host(),
         created_at=now(),
     )
+
+
+def _ask_all(batch: ParityBatch, reference: Reference, sides: Iterable[Any]) -> None:
+    answer = reference.run(batch.tensors)
+    for one in sides:
+        one.add(batch, answer)
 
 
 def _look_closer(
@@ -131,7 +139,8 @@ def _pieces(images: Iterable[ParityBatch], at_a_time: int) -> Iterator[ParityBat
         for start in range(0, len(batch.image_ids), at_a_time):
             part = slice(start, start + at_a_time)
             groups = None if batch.groups is None else batch.groups[part]
-            yield ParityBatch(batch.image_ids[part], batch.labels[part], batch.tensors[part], groups)
+            tensors = batch.tensors[part]
+            yield ParityBatch(batch.image_ids[part], batch.labels[part], tensors, groups, batch.split)
 
 
 def _latencies(
@@ -140,7 +149,11 @@ def _latencies(
     """Times PyTorch and all files that still answer, in turn."""
     if rounds == 0:
         return None, {}
-    alive = [(one, one.session) for one in compared if one.session is not None]
+    alive = [
+        (one, one.session)
+        for one in compared
+        if one.session is not None and not find(one.file.target).stand_in
+    ]
     first, *others = time_in_turn(
         [reference.run, *(session.run for _, session in alive)], tensor, rounds=rounds
     )

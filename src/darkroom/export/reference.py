@@ -14,7 +14,7 @@ from darkroom.networks.predictor import predict_with_embedding
 from darkroom.records import ModelCard
 from darkroom.serving import Answer
 
-__all__ = ["TorchReference"]
+__all__ = ["TorchReference", "on_threads"]
 
 
 class TorchReference:
@@ -33,12 +33,13 @@ class TorchReference:
 
     def run(self, tensors: np.ndarray) -> Answer:
         """Answers to (N, height, width, channels) uint8."""
-        with _threads(self.threads):
+        with on_threads(self.threads):
             return Answer(*predict_with_embedding(self.model, [tensors]))
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def on_threads(count: int) -> Iterator[None]:
+    """Lets torch use so many threads until the block ends."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
-from darkroom.records import Fact, Gate, Interval, Limits, Record, Table, Task
+from darkroom.records import Fact, Gate, Interval, Limits, Record, Split, Table, Task
 from darkroom.records.numbers import number
 
 __all__ = [
     "Conversion",
+    "ComparedPictures",
     "ConvertedFile",
     "FailedConversion",
     "FileParity",
@@ -21,6 +22,7 @@ __all__ = [
     "ParityReport",
     "PixelFlips",
     "PixelParity",
+    "SplitParity",
 ]
 
 
@@ -33,6 +35,8 @@ class ConvertedFile(Fact):
     """Name in the table of exporters."""
     precision: str = "float32"
     """What its weights are written as."""
+    recipe: str = "plain"
+    """Name of the recipe that it was written by."""
     size_bytes: int = 0
     """Its length."""
     duration_s: float = 0.0
@@ -87,6 +91,8 @@ class PixelFlips(Fact):
     """How many."""
     margin: float
     """The most by which PyTorch prefers its answer to the next best among them, in probability."""
+    where: str = ""
+    """Which pixels, packed by `pooled.packed`; of the first images alone."""
 
 
 class PixelParity(Fact):
@@ -155,6 +161,32 @@ class GoldenParity(Fact):
         return not self.wrong_tensors and not self.wrong_answers
 
 
+class SplitParity(Fact):
+    """How one file compares with PyTorch on the pictures of one split."""
+
+    split: Split
+    count: int
+    """How many pictures."""
+    agreement: float
+    """Share of them with the same answer; for masks of the pixels."""
+    difference: Interval | None = None
+    """Accuracy of the file less PyTorch's, drawn in pairs; for masks mean IoU."""
+
+
+class ComparedPictures(Fact):
+    """Pictures of one split that files were asked about."""
+
+    split: Split
+    count: int
+    of: int = 0
+    """How many the split has; 0 where that was not noted."""
+
+    @property
+    def seen(self) -> str:
+        """What the network knows of them: "trained on", "chosen by", or nothing."""
+        return SEEN.get(self.split, "")
+
+
 class FileParity(Fact):
     """How one file compares with PyTorch on the same tensors."""
 
@@ -188,6 +220,8 @@ class FileParity(Fact):
     """Share of the images that the file answers as their label says; for masks of the pixels."""
     accuracy_difference: Interval | None = None
     """Accuracy of the file less PyTorch's, image by image."""
+    by_split: tuple[SplitParity, ...] = ()
+    """The same for the pictures of each split, where those of several were pooled."""
     pixels: PixelParity | None = None
     """For masks: pixel by pixel."""
     load_ms: float = 0.0
@@ -214,6 +248,8 @@ class ParityReport(Record):
     """Each file that was compared."""
     image_count: int
     """Images that all were asked about."""
+    pictures: tuple[ComparedPictures, ...] = ()
+    """Of which splits they are."""
     labels: tuple[str, ...]
     """Names of the classes."""
     reference: str
@@ -242,6 +278,14 @@ class ParityReport(Record):
         """What does not hold, in words, each with its file."""
         return tuple(f"{file.file}: {why}" for file in self.files for why in file.failures)
 
+    @property
+    def pool(self) -> str:
+        """Which pictures were compared, in words; empty where that was not noted."""
+        said = [
+            f"{one.count:,} of {one.split}{f' ({one.seen})' if one.seen else ''}" for one in self.pictures
+        ]
+        return ", ".join(said)
+
     def table(self) -> Table:
         """Returns one row per file: size, agreement, difference, latency here, verdict."""
         rows = tuple(_row(file) for file in self.files)
@@ -258,6 +302,9 @@ class ParityReport(Record):
             f"{self.image_count:,} images, compared with {self.reference}",
         )
 
+
+SEEN: dict[Split, str] = {"test": "", "val": "the network was chosen by them", "train": "trained on"}
+"""What a network knows of the pictures of a split."""
 
 AGREEMENT: dict[Task, str] = {
     "classification": "top-1 agreement",

@@ -45,6 +45,7 @@ def with_metadata(model: bytes, card: ModelCard, precision: str) -> bytes:
         precision: what its weights are written as.
     """
     parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    _take_in_buffers(parsed, model)
     outputs = _name_tensors(parsed)
     _attach(parsed, METADATA_NAME, _metadata(card, outputs, precision))
     return _packed(_serialised(parsed), card)
@@ -67,10 +68,33 @@ def check_labels(card: ModelCard) -> None:
 def _name_tensors(model: Any) -> list[str]:
     """Names inputs and outputs as the signature does; returns the outputs' names in the graph's order."""
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    _follow_outputs(graph, signature)
     names = {entry.tensorIndex: entry.name for entry in (*signature.inputs, *signature.outputs)}
     for index, name in names.items():
         graph.tensors[index].name = name
     return [names[index].decode() for index in graph.outputs]
+
+
+def _take_in_buffers(parsed: Any, model: bytes) -> None:
+    """Takes weights that lie behind the model, as the quantiser writes large ones, into the model."""
+    for buffer in parsed.buffers:
+        if buffer.offset:
+            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+
+
+def _follow_outputs(graph: Any, signature: Any) -> None:
+    """Lets the signature name the graph's outputs.
+
+    The quantiser puts a step behind an output that is whole numbers inside, and where another operation
+    reads that output too, the signature goes on naming what the step reads.
+    """
+    made_from = {out: one.inputs[0] for one in graph.operators for out in one.outputs}
+    outputs = {int(made_from[index]): int(index) for index in graph.outputs if index in made_from}
+    known = {int(index) for index in graph.outputs}
+    for entry in signature.outputs:
+        if entry.tensorIndex not in known:
+            entry.tensorIndex = outputs[entry.tensorIndex]
 
 
 def _attach(model: Any, name: bytes, content: bytes) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from darkroom.export.losses import DECIDES_FROM, METRIC, hold_loss, loss_of, loss_on_test
+from darkroom.export.precisions import PRECISIONS
 from darkroom.export.report import FileParity, PixelParity
 from darkroom.records import Limits, ModelCard
 from darkroom.records.numbers import number
 from darkroom.serving import Carried
+from darkroom.statistics import against_limit
 
 __all__ = ["failures_of"]
 
@@ -21,11 +24,11 @@ def failures_of(
         file: the figures of the file.
         carried: what the file says about itself.
         card: what it should say.
-        limits: what must hold; those for parity are about float32 files.
+        limits: what must hold; which of those for parity, follows from the precision.
         count: images that it was asked about.
     """
     return (
-        *_answers(file, limits, count),
+        *_answers(file, card, limits, count),
         *_golden(file, limits),
         *_carried(carried, card),
         *_size(file, limits),
@@ -33,10 +36,15 @@ def failures_of(
     )
 
 
-def _answers(file: FileParity, limits: Limits, count: int) -> Iterator[str]:
+def _answers(file: FileParity, card: ModelCard, limits: Limits, count: int) -> Iterator[str]:
     if file.not_finite:
         yield f"{file.not_finite} of its probabilities are NaN or infinite."
-    if file.precision != "float32":
+    precision = PRECISIONS.get(file.precision)
+    if precision is None or not precision.exact:
+        if precision is not None and precision.half:
+            yield from _of_float16(file, limits, count)
+        elif precision is not None:
+            yield from _of_whole_numbers(file, card, limits, count)
         return
     if file.pixels is not None:
         yield from _pixels(file, file.pixels, limits)
@@ -51,6 +59,58 @@ def _answers(file: FileParity, limits: Limits, count: int) -> Iterator[str]:
             f"A probability differs from PyTorch's by {number(file.max_abs, 2)}, at most "
             f"{number(limits.parity_max_abs, 2)} expected."
         )
+
+
+def _of_float16(file: FileParity, limits: Limits, count: int) -> Iterator[str]:
+    yield from _agreement(file, limits.parity_float16_agreement, count)
+    if file.max_abs > limits.parity_float16_max_abs:
+        yield (
+            f"A probability differs from PyTorch's by {number(file.max_abs, 2)}, at most "
+            f"{number(limits.parity_float16_max_abs, 2)} expected of float16."
+        )
+
+
+def _of_whole_numbers(file: FileParity, card: ModelCard, limits: Limits, count: int) -> Iterator[str]:
+    yield from _agreement(file, limits.parity_int8_agreement, count)
+    yield from _on_test(file, card, limits)
+    loss = loss_of(file)
+    if loss is None or hold_loss(loss, limits) != "fail":
+        return
+    most, metric = limits.accuracy_loss * 100, METRIC[card.task]
+    if loss.value > limits.accuracy_loss:
+        yield (
+            f"It loses {loss.value * 100:.2f} points of {metric} against PyTorch, at most {most:g} "
+            f"expected: missed by {loss.value * 100 - most:.2f} points."
+        )
+    else:
+        yield (
+            f"It loses {loss.value * 100:.2f} points of {metric} against PyTorch, {loss.level:.0%} "
+            f"interval {loss.low * 100:.2f} to {loss.high * 100:.2f}; from {DECIDES_FROM:,} pictures on "
+            f"its far end must be at most {most:g}: missed by {loss.high * 100 - most:.2f} points."
+        )
+
+
+def _on_test(file: FileParity, card: ModelCard, limits: Limits) -> Iterator[str]:
+    """Yields what the test pictures show by themselves: the network knows others that are pooled."""
+    loss = loss_on_test(file)
+    if loss is None or against_limit(loss, limits.accuracy_loss, at_most=True) != "fail":
+        return
+    yield (
+        f"On the test pictures alone it loses {loss.value * 100:.2f} points of {METRIC[card.task]}, "
+        f"{loss.level:.0%} interval {loss.low * 100:.2f} to {loss.high * 100:.2f}; at most "
+        f"{limits.accuracy_loss * 100:g} expected."
+    )
+
+
+def _agreement(file: FileParity, least: float, count: int) -> Iterator[str]:
+    """Yields by how much the share of equal answers is too small."""
+    if file.agreement >= least:
+        return
+    of = f"{count} images" if file.pixels is None else f"{file.pixels.count:,} pixels"
+    yield (
+        f"It answers {file.flip_count:,} of {of} otherwise than PyTorch: agreement {file.agreement:.4f}, "
+        f"at least {least:g} expected of {file.precision}: missed by {least - file.agreement:.4f}."
+    )
 
 
 def _pixels(file: FileParity, pixels: PixelParity, limits: Limits) -> Iterator[str]:

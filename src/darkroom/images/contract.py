@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,12 @@ from darkroom.images.enhance import ENHANCEMENTS
 from darkroom.images.opening import MAX_PIXELS
 from darkroom.images.orientation import upright
 from darkroom.images.transform import Transform, transform_of
-from darkroom.records import CONTRACT_VERSION, Contract
+from darkroom.records import CONTRACT_VERSION, Contract, Enhancement
 
-__all__ = ["Prepared", "Step", "apply_contract", "prepare"]
+__all__ = ["Held", "Prepared", "Step", "apply_contract", "contract_steps", "prepare"]
+
+Held: TypeAlias = Image.Image | NDArray[np.uint8]
+"""A picture between two steps: the first ones work on Pillow's, the last ones on arrays (H, W, C)."""
 
 
 class Step(NamedTuple):
@@ -82,38 +85,41 @@ def apply_contract(decoded: Decoded, contract: Contract, *, trace: bool = False)
     if decoded.orientation in {5, 6, 7, 8}:
         width_px, height_px = height_px, width_px
     transform = transform_of(width_px, height_px, contract, orientation=decoded.orientation)
-    kept: list[Step] = []
-    held: Image.Image | NDArray[np.uint8] = decoded.image
-    for name, held in _develop(decoded, contract, transform):
+    held: Held = decoded.image
+    kept = [Step("decode", _pixels(held))] if trace else []
+    for name, step in contract_steps(contract, transform, decoded.orientation):
+        held = step(held)
         if trace:
             kept.append(Step(name, _pixels(held)))
     return Prepared(_pixels(held), transform, tuple(kept))
 
 
-def _develop(
-    decoded: Decoded, contract: Contract, transform: Transform
-) -> Iterator[tuple[str, Image.Image | NDArray[np.uint8]]]:
-    """Yields what each step makes, in the contract's order."""
-    image = decoded.image
-    yield "decode", image
-    image = upright(image, decoded.orientation)
-    yield "orient", image
-    image = flatten(image, contract.alpha_colour)
-    yield "alpha", image
-    image = in_colour(image, contract.colour)
-    yield "colour", image
-    image = _crop(image, transform.crop_box)
-    yield "crop", image
-    # One axis a call: the order of the two passes inside one call is Pillow's own choice, and it changed.
-    image = _resize(image, transform.resized_width_px, image.height)
-    yield "resize_horizontal", image
-    image = _resize(image, image.width, transform.resized_height_px)
-    yield "resize_vertical", image
-    pixels = _pad(pixels_of(image), contract, transform)
-    yield "pad", pixels
-    for name in contract.enhance:
-        pixels = ENHANCEMENTS[name](pixels)
-        yield f"enhance_{name}", pixels
+def contract_steps(
+    contract: Contract, transform: Transform, orientation: int = 1
+) -> tuple[tuple[str, Callable[[Held], Held]], ...]:
+    """Returns the steps after decoding, each with its name, in the contract's order.
+
+    Args:
+        contract: what is asked for.
+        transform: its geometry for the photo.
+        orientation: EXIF orientation that is still to be applied.
+    """
+    wide, high = transform.resized_width_px, transform.resized_height_px
+    return (
+        ("orient", lambda held: upright(_image(held), orientation)),
+        ("alpha", lambda held: flatten(_image(held), contract.alpha_colour)),
+        ("colour", lambda held: in_colour(_image(held), contract.colour)),
+        ("crop", lambda held: _crop(_image(held), transform.crop_box)),
+        # One axis a call: the order of the passes inside one call is Pillow's own choice, and it changed.
+        ("resize_horizontal", lambda held: _resize(_image(held), width_px=wide)),
+        ("resize_vertical", lambda held: _resize(_image(held), height_px=high)),
+        ("pad", lambda held: _pad(_pixels(held), contract, transform)),
+        *((f"enhance_{name}", _enhancement(name)) for name in contract.enhance),
+    )
+
+
+def _enhancement(name: Enhancement) -> Callable[[Held], Held]:
+    return lambda held: ENHANCEMENTS[name](_pixels(held))
 
 
 def _crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
@@ -121,8 +127,8 @@ def _crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     return image if box == (0, 0, *image.size) else image.crop(box)
 
 
-def _resize(image: Image.Image, width_px: int, height_px: int) -> Image.Image:
-    size = (width_px, height_px)
+def _resize(image: Image.Image, *, width_px: int = 0, height_px: int = 0) -> Image.Image:
+    size = (width_px or image.width, height_px or image.height)
     return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
 
 
@@ -137,5 +143,9 @@ def _pad(pixels: NDArray[np.uint8], contract: Contract, transform: Transform) ->
     return tensor
 
 
-def _pixels(held: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _pixels(held: Held) -> NDArray[np.uint8]:
     return pixels_of(held) if isinstance(held, Image.Image) else held
+
+
+def _image(held: Held) -> Image.Image:
+    return held if isinstance(held, Image.Image) else Decoded.from_pixels(held).image

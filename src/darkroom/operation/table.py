@@ -60,11 +60,21 @@ NOUNS: dict[str, tuple[tuple[str, ...], str]] = {
             "darkroom.operations.spreading",
             "darkroom.operations.calibrating",
             "darkroom.operations.domain",
+            "darkroom.operations.quantising",
         ),
         "networks, training, evaluation",
     ),
     "brief": (("darkroom.operations.brief",), "the problem in words, and the limits that must hold"),
-    "export": (("darkroom.operations.export",), "files for other platforms, and the proof that they agree"),
+    "export": (
+        (
+            "darkroom.operations.export",
+            "darkroom.operations.bench",
+            "darkroom.operations.adopt",
+            "darkroom.operations.armv7",
+            "darkroom.operations.divergence",
+        ),
+        "files for other platforms, and the proof that they agree",
+    ),
     "image": (
         (
             "darkroom.operations.image",

@@ -91,7 +91,7 @@ def ask_list(
     images: tuple[LocalPath, ...],
     run: RunRef | None = None,
     bundle: BundleRef | None = None,
-    using: Literal["auto", "torch", "onnx", "litert"] = "auto",
+    using: Literal["auto", "torch", "onnx", "litert", "executorch", "coreml"] = "auto",
     truth: Literal["auto", "none"] = "auto",
 ) -> AskReport:
     """Ask a model about a list of pictures, and say how often it is right where that is known.

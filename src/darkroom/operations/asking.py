@@ -122,7 +122,7 @@ def model_for(workspace: Workspace, using: str, run: str | None, bundle: str | N
     """
     found = _bundle(workspace, run, bundle)
     if using == "torch" or (using == "auto" and (found is None or (run and not bundle))):
-        return _torch_model(workspace, run or (found.run_id if found else _newest_run(workspace)))
+        return _torch_model(workspace, run or (found and found.run_id) or _newest_run(workspace))
     if found is None:
         raise NotFound(
             "predict.no-bundle",

@@ -107,7 +107,10 @@ def _whose(workspace: Workspace, run: str) -> str:
 
 
 def _chosen(workspace: Workspace, name: str | None) -> tuple[Run, str]:
-    runs, bundles = workspace.catalogue.runs, workspace.catalogue.bundles.list()
+    runs = workspace.catalogue.runs
+    bundles = [
+        one for one in workspace.catalogue.bundles.list() if one.run_id
+    ]  # others came from elsewhere
     if name is not None:
         return runs.get(name), "named"
     if bundles:

@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from darkroom import atomic
 from darkroom.errors import NotFound
 from darkroom.operations.brief_limits import CARD_WORDS
+from darkroom.operations.compared_pictures import batches_of, compared_pictures
 from darkroom.operations.export import ConvertReport, VerifyReport
 from darkroom.operations.gates import bundle_gates, check_names
 from darkroom.operations.handed_over import take_back
 from darkroom.operations.operating_points import point_of
-from darkroom.operations.run_pictures import pictures_of
+from darkroom.operations.precision_choice import convert_and_choose, keep_precisions, note_of
 from darkroom.operations.run_weights import refuse_lost_run
 from darkroom.operations.sketching import false_alarms_of, sketch_of
 from darkroom.records import FrozenDict, Gate, Split, missed_gates
 from darkroom.workspace import Workspace
 
 if TYPE_CHECKING:
-    from darkroom.bundle import Bundle, ExtraFile
-    from darkroom.datasets import RenderedSplit
+    from darkroom.bundle import Bundle, ExtraFile, ModelFile
+    from darkroom.catalogue import CataloguedBundle
     from darkroom.domain import Sketch
     from darkroom.export import ParityReport
-    from darkroom.export.parity import ParityBatch
+    from darkroom.export.choice_report import PrecisionReport
     from darkroom.export.report import Conversion
     from darkroom.networks.network import Network
     from darkroom.records import ModelCard
 
-__all__ = ["compared_split", "make_bundle", "parity_path", "refuse_lost_folder", "verify_bundle"]
-
-BATCH, MASKS_AT_A_TIME = 256, 32
+__all__ = [
+    "compared_split",
+    "deliver_page",
+    "file_name",
+    "hand_over",
+    "make_bundle",
+    "parity_path",
+    "read_newest",
+    "refuse_lost_folder",
+    "verify_bundle",
+]
 
 
 def make_bundle(
@@ -50,9 +56,10 @@ def make_bundle(
     Raises:
         NotFound: there is no such run.
         MissingExtra: no target could be written for want of a package.
+        Invalid: a precision needs calibration pictures, and train has none, or only of a single class.
+        Unsupported: several precisions were asked for, and no file meets the brief on val.
     """
-    from darkroom.bundle import ModelFile, write_bundle
-    from darkroom.export.conversion import convert
+    from darkroom.bundle import write_bundle
     from darkroom.networks.saved import load
 
     found = workspace.catalogue.runs.get(run)
@@ -63,35 +70,49 @@ def make_bundle(
     card = _with_figures(workspace, run, card, sketch)
     name = workspace.project.project.name
     bundle_id = workspace.catalogue.bundles.new_id()
-
-    def show(done: int, total: int) -> None:
-        workspace.report("converting", done=done, total=total, unit="files")
-
     with atomic.scratch_folder(workspace.bundles_folder) as scratch:
-        conversion = convert(
+        conversion, tried = convert_and_choose(
+            workspace,
+            run,
             network,
             card,
             scratch,
             targets=targets,
             precisions=precisions,
             embedding=embedding,
-            name=_file_name(name),
-            on_done=show,
+            name=file_name(name),
         )
         folder = workspace.bundles_folder / bundle_id
         manifest = write_bundle(
             folder,
             name=name,
             card=card,
-            models=[ModelFile(file.path, file.target, file.precision) for file in conversion.files],
+            models=_models(conversion, tried),
             golden=_golden(network, card),
             extra=_domain(sketch),
         )
     workspace.catalogue.bundles.add(
         run_id=run, path=workspace.relative(folder), manifest=manifest, bundle_id=bundle_id
     )
-    sketched = any(file.role == "domain" for file in manifest.files)
-    return ConvertReport(bundle=bundle_id, run=run, rows=_written(conversion), sketched=sketched)
+    keep_precisions(workspace, bundle_id, tried)
+    return ConvertReport(
+        bundle=bundle_id,
+        run=run,
+        rows=_written(conversion),
+        sketched=any(file.role == "domain" for file in manifest.files),
+        tried=() if tried is None else tried.table().rows,
+        chosen=() if tried is None else tried.words,
+    )
+
+
+def _models(conversion: Conversion, tried: PrecisionReport | None) -> list[ModelFile]:
+    """Returns the files as a bundle takes them; the chosen ones with a note."""
+    from darkroom.bundle import ModelFile
+
+    return [
+        ModelFile(one.path, one.target, one.precision, note=note_of(tried, one.target, one.precision))
+        for one in conversion.files
+    ]
 
 
 def _written(conversion: Conversion) -> tuple[tuple[str, ...], ...]:
@@ -103,30 +124,31 @@ def _written(conversion: Conversion) -> tuple[tuple[str, ...], ...]:
     failed = [
         (one.target, one.precision, "", "", f"{one.message} {one.hint}") for one in conversion.failures
     ]
-    return (*rows, *failed)
+    return (*rows, *dict.fromkeys(failed))
 
 
 def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
-    """Compares a bundle's files with PyTorch on every test picture; hands it over if all agree.
+    """Compares a bundle's files with PyTorch on every test picture, and more; hands it over if all agree.
 
     Raises:
         NotFound: there is no such bundle, or its dataset has no pictures to compare on.
         Damaged: a file of the bundle is not what was written.
     """
-    from darkroom.bundle import read_bundle
     from darkroom.export.report import AGREEMENT
 
-    found = workspace.catalogue.bundles.get(name) if name else _newest(workspace)
-    folder = workspace.root / found.path
-    refuse_lost_folder(folder, found.id)
-    bundle = read_bundle(folder)
+    found, bundle = read_newest(workspace, name)
+    folder = bundle.folder
+    if not found.run_id:
+        from darkroom.operations.adopting import verify_adopted
+
+        return verify_adopted(workspace, found, bundle)
     check_names(workspace, workspace.catalogue.runs.get(found.run_id).dataset)
     report = _compared(workspace, found.run_id, bundle)
     split = compared_split(workspace, found.run_id)
     gates = bundle_gates(workspace, found.run_id, split, bundle.manifest, report)
     report = report.model_copy(update={"gates": gates})
     atomic.write_text(parity_path(workspace, found.id), report.model_dump_json(indent=1) + "\n")
-    page = _deliver_page(workspace, found.id, report)
+    page = deliver_page(workspace, found.id, found.run_id, report)
     missed = missed_gates(gates)
     passed = report.passes and not missed
     return VerifyReport(
@@ -135,16 +157,32 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
         masks=report.task == "segmentation",
         agreement=AGREEMENT[report.task],
         images=report.image_count,
+        pictures=report.pool,
         rows=report.table().rows,
         why=(*report.failures, *(gate.sentence for gate in missed if not _of_a_file(gate, report))),
         unproven=tuple(
             gate.sentence for gate in gates if gate.verdict in ("not enough evidence", "not measured")
         ),
         gates=gates,
-        path=_hand_over(workspace, folder) if passed else "",
+        path=hand_over(workspace, folder) if passed else "",
         taken_back=() if passed else take_back(workspace),
         page=page,
     )
+
+
+def read_newest(workspace: Workspace, name: str | None) -> tuple[CataloguedBundle, Bundle]:
+    """Reads a bundle of the project, the newest where none is named.
+
+    Raises:
+        NotFound: there is no such bundle, or its folder is gone.
+        Damaged: a file of the bundle is not what was written.
+    """
+    from darkroom.bundle import read_bundle
+
+    found = workspace.catalogue.bundles.get(name) if name else _newest(workspace)
+    folder = workspace.root / found.path
+    refuse_lost_folder(folder, found.id)
+    return found, read_bundle(folder)
 
 
 def compared_split(workspace: Workspace, run: str) -> Split:
@@ -183,31 +221,33 @@ def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
     network, card = load(workspace.runs_folder / run / "checkpoints/best.safetensors")
     # Sets of labels are told apart at the thresholds that leave with the bundle.
     card = card.model_copy(update={"operating_point": bundle.card.operating_point})
-    split = compared_split(workspace, run)
-    images = pictures_of(workspace, run).split(split)
+    parts = compared_pictures(workspace, run)
+    total = sum(len(part.rows) for part in parts)
 
     def show(done: int) -> None:
-        workspace.report(f"comparing on {split}", done=done, total=len(images), unit="images")
+        workspace.report("comparing", done=done, total=total, unit="images")
 
-    return verify(
+    report = verify(
         TorchReference(network, card),
         card,
         [
             ConvertedFile(
-                path=bundle.folder / file.path,
-                target=file.target,
-                precision=file.precision,
-                size_bytes=file.size_bytes,
+                path=bundle.folder / model.path,
+                target=model.target,
+                precision=model.precision,
+                size_bytes=model.size_bytes,
             )
-            for file in bundle.manifest.files
-            if file.role == "model"
+            for model in bundle.models
         ],
-        _batches(images, masks=card.task == "segmentation"),
+        batches_of(parts, masks=card.task == "segmentation"),
         golden=bundle.golden.vectors,
         limits=workspace.project.brief.limits,
         memory=True,
         on_progress=show,
     )
+    sizes = {part.split: len(part.images) for part in parts}
+    pictures = tuple(one.model_copy(update={"of": sizes[one.split]}) for one in report.pictures)
+    return report.model_copy(update={"pictures": pictures})
 
 
 def _of_a_file(gate: Gate, report: ParityReport) -> bool:
@@ -215,26 +255,12 @@ def _of_a_file(gate: Gate, report: ParityReport) -> bool:
     return gate.subject in {file.file for file in report.files}
 
 
-def _batches(images: RenderedSplit, *, masks: bool) -> Iterator[ParityBatch]:
-    from darkroom.export.parity import ParityBatch
-
-    at_a_time = MASKS_AT_A_TIME if masks else BATCH
-    for start in range(0, len(images), at_a_time):
-        rows = np.arange(start, min(start + at_a_time, len(images)))
-        yield ParityBatch(
-            [images.image_ids[row] for row in rows],
-            images.gather_masks(rows) if masks else images.labels[rows],
-            images.gather(rows),
-            [images.groups[row] for row in rows] if images.groups is not None else None,
-        )
-
-
 def _golden(network: Network, card: ModelCard):
     """Returns synthetic pictures with their tensors and the network's answers."""
     from darkroom.bundle import GoldenVectors
     from darkroom.export.reference import TorchReference
 
-    vectors = GoldenVectors.synthetic(card.contract)
+    vectors = GoldenVectors.for_bundle(card.contract)
     return vectors.answered(TorchReference(network, card).run(vectors.tensors).probabilities)
 
 
@@ -282,7 +308,7 @@ def _with_figures(workspace: Workspace, run: str, card: ModelCard, sketch: Sketc
     return card.model_copy(update=changes)
 
 
-def _hand_over(workspace: Workspace, folder: Path) -> str:
+def hand_over(workspace: Workspace, folder: Path) -> str:
     """Copies the bundle to the deliverables; returns its place."""
     place = workspace.deliverables / "09-mobile" / "bundle"
     with atomic.write_folder(place) as aside:
@@ -290,10 +316,10 @@ def _hand_over(workspace: Workspace, folder: Path) -> str:
     return workspace.relative(place)
 
 
-def _deliver_page(workspace: Workspace, bundle: str, report: ParityReport) -> str:
+def deliver_page(workspace: Workspace, bundle: str, run: str, report: ParityReport) -> str:
     from darkroom.operations.deliverables import deliver_parity
 
-    return deliver_parity(workspace, bundle, report)
+    return deliver_parity(workspace, bundle, run, report)
 
 
 def _newest(workspace: Workspace):
@@ -305,7 +331,7 @@ def _newest(workspace: Workspace):
     return bundles[-1]
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     """Returns a project's name as a file name that every phone takes."""
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
     return kept.strip("-").lower() or "model"

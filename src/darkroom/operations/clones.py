@@ -186,7 +186,7 @@ def _side_by_side(workspace: Workspace, pending: Mapping[str, Wanted], plan: Pla
     def show(board: Scoreboard) -> None:
         epochs = {f"epoch of {run}": float(epoch) for run, epoch in zip(pending, board.epochs, strict=True)}
         what = f"training {len(pending)} clones"
-        workspace.report(what, done=board.done, total=board.total, unit="batches", **epochs)
+        workspace.report(what, done=board.done, total=board.total, unit="batches", stops=False, **epochs)
 
     values = {"plan": plan.model_dump(mode="json")}
     calls = {f"{run}, seed {one.seed}": {**one.request, **values} for run, one in pending.items()}

@@ -198,9 +198,11 @@ def write_evaluation(
     return _write(workspace, place, page(**facts)), papers
 
 
-def deliver_parity(workspace: Workspace, bundle: str, report: ParityReport) -> str:
+def deliver_parity(workspace: Workspace, bundle: str, run: str, report: ParityReport) -> str:
     """Writes the page of a comparison and the comparison as JSON; returns the page's path."""
     from darkroom.documents import parity_page
+    from darkroom.operations.compared_pictures import drawn_flips
+    from darkroom.operations.precision_choice import kept_precisions
 
     flips = [flip.image_id for file in report.files for flip in file.flips]
     flips += [flip.image_id for file in report.files if file.pixels for flip in file.pixels.flips[:24]]
@@ -208,7 +210,8 @@ def deliver_parity(workspace: Workspace, bundle: str, report: ParityReport) -> s
         project=workspace.project.project.name,
         report=report,
         bundle=bundle,
-        pictures=thumbnails(workspace, flips),
+        pictures=thumbnails(workspace, flips) | drawn_flips(workspace, run, report),
+        tried=kept_precisions(workspace, bundle),
     )
     _write(workspace, "09-mobile/parity.json", (report.model_dump_json(indent=1) + "\n").encode())
     return _write(workspace, "09-mobile/parity.html", page)

@@ -35,8 +35,8 @@ FORGOTTEN_NAME = "(forgotten)"
 WAIT_S = 60.0
 """How long to wait for somebody who writes a rendering."""
 
-OF_ANY = ("07-evaluation/*", "08-tuned/asked-*")
-"""What may show any picture of the project: suspects, pictures that must pass, one picture explained."""
+OF_ANY = ("07-evaluation/*", "08-tuned/asked-*", "09-mobile/dump-*", "09-mobile/diff-*")
+"""What may show any picture of the project: suspects, must-pass pictures, one picture explained, dumps."""
 
 OF_DATASETS = ("04-dataset", "06-augmentation.png")
 OF_RUNS = ("06-training/*.html", "07-evaluation/*", "report.html")

@@ -151,8 +151,19 @@ def bundle_gates(
 
     limits = workspace.project.brief.limits
     quality = hold_quality(workspace, (run,), split, ask=False)
-    files = file_gates(parity.files, limits, parity.task) if parity is not None else ()
+    files = _of_files(file_gates(parity.files, limits, parity.task), parity) if parity is not None else ()
     return (*quality, *files, *bundle_gate(sum(file.size_bytes for file in manifest.files), limits))
+
+
+def _of_files(gates: Sequence[Gate], parity: ParityReport) -> tuple[Gate, ...]:
+    """Returns the gates of files; those on answers say which pictures they rest on."""
+    pool = " + ".join(f"{one.count:,} {one.split}" for one in parity.pictures)
+    return tuple(
+        gate.model_copy(update={"split": pool})
+        if pool and gate.limit.startswith(("parity_", "accuracy_loss"))
+        else gate
+        for gate in gates
+    )
 
 
 def _held(

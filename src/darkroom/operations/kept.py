@@ -12,8 +12,9 @@ from darkroom.errors import Damaged
 
 if TYPE_CHECKING:
     from darkroom.export import ParityReport
+    from darkroom.export.choice_report import PrecisionReport
 
-__all__ = ["kept_json", "kept_parity", "kept_toml"]
+__all__ = ["kept_json", "kept_parity", "kept_toml", "kept_tried"]
 
 T = TypeVar("T")
 
@@ -45,6 +46,17 @@ def kept_parity(path: Path) -> ParityReport:
     from darkroom.export import ParityReport
 
     return _kept(path, ParityReport.model_validate_json)
+
+
+def kept_tried(path: Path) -> PrecisionReport:
+    """Returns the report of the precisions that were tried for a bundle.
+
+    Raises:
+        Damaged: it is gone, or is not what was written.
+    """
+    from darkroom.export.choice_report import PrecisionReport
+
+    return _kept(path, PrecisionReport.model_validate_json)
 
 
 def _table(found: Any) -> dict[str, Any]:

@@ -169,9 +169,13 @@ def _bundles(workspace: Workspace) -> Iterator[Leftover]:
     for folder in _folders(workspace.bundles_folder):
         if folder.name.startswith("b-") and folder.name not in known and _age_s(folder) > YOUNG_S:
             yield Leftover(folder, "unneeded", "a bundle that was never finished")
-    for path in workspace.bundles_folder.glob("b-*-parity.json"):
-        if path.name.removesuffix("-parity.json") not in known:
+    for path in workspace.bundles_folder.glob("b-*-p*.json"):  # parity, precisions
+        if path.name.rpartition("-")[0] not in known:
             yield Leftover(path, "unneeded", "a comparison of a bundle that is not there")
+    for kind in ("adopted.json", "original.onnx", "original.tflite"):
+        for path in workspace.bundles_folder.glob(f"b-*-{kind}"):
+            if path.name.removesuffix(f"-{kind}") not in known and _age_s(path) > YOUNG_S:
+                yield Leftover(path, "unneeded", "a model from elsewhere whose bundle is not there")
 
 
 def _blobs(workspace: Workspace) -> Iterator[Leftover]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from darkroom.networks.weights_file import WeightsFacts
 from darkroom.operation import DatasetRef, Produced, UserCode, operation
+from darkroom.operations.network_budget import COLUMNS as BUDGET
 from darkroom.operations.run_weights import LIBRARIES
 from darkroom.operations.starting import check_network, start_of, starting_inputs
-from darkroom.records import Result, Table
+from darkroom.records import Limits, Result, Table
 from darkroom.workspace import Workspace
 
 __all__ = ["describe", "networks", "weights"]
@@ -26,6 +29,9 @@ class NetworksReport(Result):
 
     rows: tuple[tuple[str, ...], ...]
     """Name, input, parameters, operations, licence, what it is good for."""
+    budget: tuple[tuple[str, ...], ...] = ()
+    """Where a limit or a dataset is named: name, input, file as float32 and as int8, operations, latency on
+    a phone, and whether the brief can be met; all estimated from the table."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the table, short enough that its last column can be read, and the licences."""
@@ -34,6 +40,12 @@ class NetworksReport(Result):
             for name, side, parameters, flops, _, summary in self.rows
         )
         yield Table(("network", "input", "parameters", "flops", "good for"), rows)
+        if self.budget:
+            narrow = [place for place, name in enumerate(BUDGET) if name != "latency on a phone"]
+            rows = tuple(tuple(row[place] for place in narrow) for row in self.budget)
+            said = "Before training, estimated from the table; latency on a phone: unmeasured"
+            yield Table(tuple(BUDGET[place] for place in narrow), rows, said)
+            yield "Memory is that of the weights alone. Once trained: darkroom export verify, export bench"
         yield f"Licences: {_by_licence(self.rows)}. Exact numbers: darkroom model networks --json"
 
 
@@ -142,12 +154,31 @@ def _weights_row(facts: WeightsFacts) -> tuple[str, ...]:
     return (facts.name, facts.network, f"{facts.input_px} px", mean, std, facts.licence, facts.source)
 
 
-@operation("model.networks", anywhere=True)
-def networks(workspace: Workspace) -> NetworksReport:
-    """List the networks that can be trained, with their facts; works without a project too."""
-    from darkroom.networks import NETWORKS
+@operation("model.networks", anywhere=True, later=("dataset", "most_flops"))
+def networks(
+    workspace: Workspace,
+    *,
+    dataset: DatasetRef | None = None,
+    most_flops: Annotated[int, Field(gt=0)] | None = None,
+) -> NetworksReport:
+    """List the networks that can be trained, with their facts; works without a project too.
 
+    Inside a project whose brief limits model_bytes or memory_bytes, or with one of the options, a second
+    table says which of them can meet that, before any is trained.
+
+    Args:
+        dataset: the dataset to be trained on, for the size of the input, the classes and the task.
+        most_flops: most operations for one picture.
+    """
+    from darkroom.networks import NETWORKS
+    from darkroom.operations.network_budget import budget_rows
+
+    limits = workspace.project.brief.limits if workspace.is_project else Limits()
+    version = workspace.catalogue.datasets.get(dataset) if dataset else None
+    asked = version is not None or most_flops is not None
+    limited = limits.model_bytes is not None or limits.memory_bytes is not None
     return NetworksReport(
+        budget=budget_rows(NETWORKS.values(), limits, version, most_flops) if asked or limited else (),
         rows=tuple(
             (
                 entry.name,
@@ -158,7 +189,7 @@ def networks(workspace: Workspace) -> NetworksReport:
                 entry.summary,
             )
             for entry in NETWORKS.values()
-        )
+        ),
     )
 
 

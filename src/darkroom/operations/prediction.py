@@ -204,7 +204,7 @@ def predict(
     workspace: Workspace,
     *,
     images: tuple[LocalPath, ...],
-    using: Literal["auto", "torch", "onnx", "litert"] = "auto",
+    using: Literal["auto", "torch", "onnx", "litert", "executorch", "coreml"] = "auto",
     run: RunRef | None = None,
     bundle: BundleRef | None = None,
     page: bool = False,

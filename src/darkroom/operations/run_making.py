@@ -215,7 +215,9 @@ def _trained(workspace: Workspace, wanted: Wanted, run: Run, plan: Plan, process
     from darkroom.operations.processes import train_in_processes
 
     def show(done: int, total: int, figures: Mapping[str, float]) -> None:
-        workspace.report(f"training {run.id}", done=done, total=total, unit="batches", **figures)
+        workspace.report(
+            f"training {run.id}", done=done, total=total, unit="batches", stops=False, **figures
+        )
 
     runs = workspace.catalogue.runs
     render(workspace, wanted.version)  # before the run begins, which cannot fail for want of pictures then

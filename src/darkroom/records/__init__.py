@@ -21,6 +21,7 @@ from darkroom.records.brief import Approval, Brief, Limits, Mistake, Rule, Scena
 from darkroom.records.card import (
     BundleFile,
     BundleManifest,
+    BundleModel,
     FalseAlarms,
     ModelCard,
     Normalisation,
@@ -81,6 +82,7 @@ __all__ = [
     "Brief",
     "BundleFile",
     "BundleManifest",
+    "BundleModel",
     "CameraFacts",
     "ClassLabel",
     "ClassesLabel",

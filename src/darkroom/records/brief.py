@@ -48,7 +48,18 @@ class Limits(Config):
     """Numbers that must hold; a limit left out is not checked."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
-        {"mean_ap", "miou", "iou", "must_pass_wrong", "parity_pixels", "parity_margin"}
+        {
+            "mean_ap",
+            "miou",
+            "iou",
+            "must_pass_wrong",
+            "parity_pixels",
+            "parity_margin",
+            "parity_float16_agreement",
+            "parity_float16_max_abs",
+            "parity_int8_agreement",
+            "accuracy_loss",
+        }
     )
 
     accuracy: Annotated[Share | None, Field(examples=[0.95])] = None
@@ -56,8 +67,6 @@ class Limits(Config):
     right."""
     recall: Annotated[FrozenMap[str, Share], Field(examples=[{"cat": 0.9}])] = {}
     """Smallest recall per class, or per rule whose name is a class; for segmentation of pixels."""
-    mean_ap: Annotated[Share | None, Field(examples=[0.8])] = None
-    """Several labels: smallest mean average precision of the labels."""
     mean_ap: Annotated[Share | None, Field(examples=[0.8])] = None
     """Several labels: smallest mean average precision of the labels."""
     miou: Annotated[Share | None, Field(examples=[0.8])] = None
@@ -86,6 +95,16 @@ class Limits(Config):
     parity_margin: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Segmentation: a pixel that an exported float32 file answers otherwise must have been that close: its
     two largest probabilities in the evaluation no further apart. No probability may differ by more."""
+    parity_float16_agreement: Share = 0.999
+    """Smallest share of pictures, or of pixels, that an exported float16 file answers as the evaluation."""
+    parity_float16_max_abs: Annotated[float, Field(gt=0, le=1)] = 5e-3
+    """Largest difference of a probability between an exported float16 file and the evaluation."""
+    parity_int8_agreement: Share = 0.97
+    """Smallest share of pictures, or of pixels, that an exported file with weights of eight bits or fewer
+    answers as the evaluation."""
+    accuracy_loss: Share = 0.02
+    """Largest loss of accuracy (of mean IoU for segmentation) of such a file against the evaluation. From
+    1,000 pictures on the far end of the loss's interval must hold, below that the loss measured."""
 
 
 class Approval(Config):

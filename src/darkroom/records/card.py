@@ -14,6 +14,7 @@ from darkroom.records.run import Interval
 __all__ = [
     "BundleFile",
     "BundleManifest",
+    "BundleModel",
     "FalseAlarms",
     "ModelCard",
     "Normalisation",
@@ -117,6 +118,8 @@ class ModelCard(Record):
     """Where the weights began."""
     forgotten: int = 0
     """Pictures that it was trained or judged on, and that were forgotten since."""
+    adapted: tuple[str, ...] = ()
+    """For a model that came from elsewhere: what was laid around it, in words."""
     metrics: FrozenMap[str, Interval] = {}
     """"val.accuracy", "test.accuracy", …, each with its interval."""
     intended_use: str = ""
@@ -143,6 +146,21 @@ class BundleFile(Fact):
     """For a model: "onnx", "litert", …"""
     precision: str = ""
     """For a model: "float32", …"""
+    package: str = ""
+    """For a file of a model that is a folder: that folder, relative to the bundle; else empty."""
+
+
+class BundleModel(Fact):
+    """One model of a bundle: a file, or a folder of files."""
+
+    path: str
+    """The file or the folder, relative to the bundle, with forward slashes."""
+    target: str
+    """"onnx", "litert", …"""
+    precision: str
+    """"float32", …"""
+    size_bytes: int
+    """Of all its files."""
 
 
 class BundleManifest(Record):
@@ -157,3 +175,20 @@ class BundleManifest(Record):
     task: Task
     created_at: AwareDatetime
     files: tuple[BundleFile, ...]
+
+    @property
+    def models(self) -> tuple[BundleModel, ...]:
+        """The models in their order; the files of one that is a folder count as one."""
+        found: dict[str, BundleModel] = {}
+        for file in self.files:
+            if file.role != "model":
+                continue
+            place = file.package or file.path
+            before = found[place].size_bytes if place in found else 0
+            found[place] = BundleModel(
+                path=place,
+                target=file.target,
+                precision=file.precision,
+                size_bytes=before + file.size_bytes,
+            )
+        return tuple(found.values())

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -14,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from darkroom.errors import DarkroomError
-from darkroom.serving.runtimes import Answer, Carried, carried, damaged, lacking, wrong_input
+from darkroom.serving.native_words import LeftOut
+from darkroom.serving.runtimes import Answer, Carried, carried, damaged, find, lacking, wrong_input
 
-__all__ = ["LiteRTSession"]
+__all__ = ["LiteRTSession", "open_interpreter"]
 
 MISSING_OPERATION = re.compile(
     r"Didn't find op for builtin opcode '(\w+)'"
@@ -34,9 +32,9 @@ class LiteRTSession:
     """A .tflite file, opened; its tensors go through it one at a time."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        self.path, self.threads = path, threads
+        self.path, self.threads, self.runtime = path, threads, find("litert").version
         self.carried = _carried(path)
-        self._interpreter = _open(path, threads)
+        self._interpreter = open_interpreter(path, threads)
         self._lock = threading.Lock()
         taken = self._interpreter.get_input_details()[0]
         if taken["dtype"] is not np.uint8 or len(taken["shape"]) != 4:
@@ -66,12 +64,27 @@ class LiteRTSession:
         return Answer(probabilities, embedding)
 
 
-def _open(path: Path, threads: int) -> Any:
+def open_interpreter(path: Path, threads: int, *, plain: bool = False) -> Any:
+    """Opens a .tflite file of any kind, ready to be asked.
+
+    Args:
+        path: the file.
+        threads: threads that one answer may use.
+        plain: run it by the library's own kernels, without XNNPACK.
+
+    Raises:
+        Damaged: the file is not a model.
+        Unsupported: it holds an operation that the library lacks.
+    """
     global _spoken
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
 
     def ready() -> Any:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter = Interpreter(
+            model_path=str(path), num_threads=threads, experimental_op_resolver_type=kernels
+        )
         interpreter.allocate_tensors()
         return interpreter
 
@@ -79,34 +92,12 @@ def _open(path: Path, threads: int) -> Any:
         with _first:
             if _spoken:
                 return ready()
-            with _FirstWordsLeftOut():
+            with LeftOut(lambda line: line == FIRST_WORDS):
                 interpreter = ready()
             _spoken = True
             return interpreter
     except (ValueError, RuntimeError) as error:
         raise _explained(path, str(error)) from error
-
-
-class _FirstWordsLeftOut:
-    """Passes on what is written to the process's error stream, without the library's first words.
-
-    They come from native code and no setting of the library silences them.
-    """
-
-    def __enter__(self) -> None:
-        sys.stderr.flush()
-        self._caught = tempfile.TemporaryFile()
-        self._stream = os.dup(2)
-        os.dup2(self._caught.fileno(), 2)
-
-    def __exit__(self, *_: object) -> None:
-        os.dup2(self._stream, 2)
-        self._caught.seek(0)
-        for line in self._caught:
-            if line != FIRST_WORDS:
-                os.write(2, line)
-        self._caught.close()
-        os.close(self._stream)
 
 
 def _explained(path: Path, message: str) -> DarkroomError:

@@ -13,12 +13,13 @@ from darkroom.serving.runtimes import (
     Answer,
     carried,
     damaged,
+    find,
     labels_of_json,
     lacking,
     wrong_input,
 )
 
-__all__ = ["OnnxSession"]
+__all__ = ["OnnxSession", "open_inference"]
 
 MISSING_OPERATION = re.compile(
     r"No Op registered for (\S+)"
@@ -37,13 +38,13 @@ class OnnxSession:
     """An .onnx file, opened; takes any number of tensors at a time."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        self.path, self.threads = path, threads
-        self._session = _open(path, threads)
+        self.path, self.threads, self.runtime = path, threads, find("onnx").version
+        self._session = open_inference(path, threads)
         taken = self._session.get_inputs()[0]
         sizes = [size for size in taken.shape[1:] if isinstance(size, int)]
         if taken.type != "tensor(uint8)" or len(taken.shape) != 4 or len(sizes) != 3:
             raise wrong_input(path, taken.type, taken.shape)
-        self._input = taken.name
+        self._input, self._one_at_a_time = taken.name, taken.shape[0] == 1
         self.input_shape = (sizes[0], sizes[1], sizes[2])
         names = [output.name for output in self._session.get_outputs()]
         self._probabilities = "probabilities" if "probabilities" in names else names[0]
@@ -54,17 +55,46 @@ class OnnxSession:
     def run(self, tensors: np.ndarray) -> Answer:
         """Answers to (N, height, width, channels) uint8."""
         wanted = [self._probabilities] + ([self._embedding] if self._embedding else [])
+        if self._one_at_a_time and len(tensors) != 1:
+            return self._one_by_one(tensors)
         outputs = self._session.run(wanted, {self._input: tensors})
         return Answer(np.asarray(outputs[0]), np.asarray(outputs[1]) if self._embedding else None)
 
+    def _one_by_one(self, tensors: np.ndarray) -> Answer:
+        """Answers where the file takes one tensor at a time, as those from elsewhere often do."""
+        answers = [self.run(tensor[None]) for tensor in tensors]
+        if not answers:
+            nothing = self.run(np.zeros((1, *self.input_shape), np.uint8))
+            return Answer(
+                nothing.probabilities[:0], None if nothing.embedding is None else nothing.embedding[:0]
+            )
+        embeddings = [answer.embedding for answer in answers if answer.embedding is not None]
+        return Answer(
+            np.concatenate([answer.probabilities for answer in answers]),
+            np.concatenate(embeddings) if embeddings else None,
+        )
 
-def _open(path: Path, threads: int) -> Any:
+
+def open_inference(path: Path, threads: int, *, plain: bool = False) -> Any:
+    """Opens an .onnx file of any kind, ready to be asked.
+
+    Args:
+        path: the file.
+        threads: threads that one answer may use.
+        plain: run the graph as it stands, with nothing fused or folded.
+
+    Raises:
+        Damaged: the file is not a model.
+        Unsupported: it holds an operation that the library lacks, or is too new for it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    if plain:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Waiting threads that spin would take the cores from whoever shares them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

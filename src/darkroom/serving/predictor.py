@@ -10,11 +10,20 @@ from darkroom.bundle import Bundle, read_bundle
 from darkroom.domain import DomainAnswer, DomainCheck, read_sketch
 from darkroom.errors import Invalid, NotFound
 from darkroom.images import Transform, apply_contract, decode
-from darkroom.records import BundleFile, ModelCard
+from darkroom.records import BundleModel, ModelCard
 from darkroom.serving.label_set_prediction import LabelSetPrediction
 from darkroom.serving.mask_prediction import MaskPrediction, mask_on_photo
 from darkroom.serving.prediction import Prediction
-from darkroom.serving.runtimes import RUNTIMES, Answer, Session, damaged, find, open_session, runtime_of
+from darkroom.serving.runtimes import (
+    RUNTIMES,
+    Answer,
+    Session,
+    damaged,
+    find,
+    is_model,
+    open_session,
+    runtime_of,
+)
 from darkroom.tasks.calibration import scaled
 from darkroom.tasks.label_sets import given, holds_from, names_of
 from darkroom.tasks.operating import decide
@@ -37,7 +46,7 @@ class Predictor:
     ) -> None:
         _check(session, card, path)
         self.session, self.card, self.path, self.domain = session, card, path, domain
-        self.runtime = runtime_of(path).version
+        self.runtime = session.runtime
 
     @classmethod
     def open(
@@ -46,7 +55,7 @@ class Predictor:
         """Opens a bundle or a single model file.
 
         Args:
-            path: folder of a bundle, or a model file.
+            path: folder of a bundle, or a model: a file, or the folder of a .mlpackage.
             card: the model card, for a file that carries none.
             runtime: name in the table of runtimes; auto takes the first that is installed and has a file.
             threads: threads that one answer may use.
@@ -58,10 +67,10 @@ class Predictor:
             MissingExtra: the runtime is not installed.
         """
         domain = None
-        if path.is_dir():
+        if path.is_dir() and not is_model(path):
             bundle = read_bundle(path)
             domain = domain_of(bundle)
-            card, path = card or bundle.card, path / _choice(bundle.manifest.files, runtime, path).path
+            card, path = card or bundle.card, path / _choice(bundle.models, runtime, path).path
         elif runtime != "auto" and runtime_of(path) != find(runtime):
             raise Invalid(
                 "model.runtime-does-not-fit",
@@ -222,12 +231,14 @@ def domain_of(bundle: Bundle) -> DomainCheck | None:
     return DomainCheck(read_sketch((bundle.folder / found[0].path).parent)) if found else None
 
 
-def _choice(files: tuple[BundleFile, ...], runtime: str, folder: Path) -> BundleFile:
-    """Returns the file to run: of the runtime asked for, or of the first that is installed."""
+def _choice(models: tuple[BundleModel, ...], runtime: str, folder: Path) -> BundleModel:
+    """Returns the model to run: of the runtime asked for, or of the first that is installed.
+
+    Of several precisions float32 comes first: another one is opened by the path of its file.
+    """
     wanted = list(RUNTIMES.values()) if runtime == "auto" else [find(runtime)]
-    found = [
-        (one, file) for one in wanted for file in files if file.role == "model" and file.target == one.name
-    ]
+    exact_first = sorted(models, key=lambda model: model.precision != "float32")
+    found = [(one, model) for one in wanted for model in exact_first if model.target == one.name]
     if not found:
         raise NotFound(
             "predictor.no-file",

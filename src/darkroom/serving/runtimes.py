@@ -7,6 +7,7 @@ is the name of the export target whose files it runs.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
@@ -20,7 +21,17 @@ from pydantic import ValidationError
 from darkroom.errors import Damaged, MissingExtra, NotFound, Unsupported, among
 from darkroom.records import ModelCard
 
-__all__ = ["RUNTIMES", "Answer", "Carried", "Runtime", "Session", "find", "open_session", "runtime_of"]
+__all__ = [
+    "RUNTIMES",
+    "Answer",
+    "Carried",
+    "Runtime",
+    "Session",
+    "find",
+    "is_model",
+    "open_session",
+    "runtime_of",
+]
 
 
 class Answer(NamedTuple):
@@ -50,6 +61,8 @@ class Session(Protocol):
     """(height, width, channels) of one tensor."""
     threads: int
     """Threads that one answer may use."""
+    runtime: str
+    """What answers, with its version."""
 
     def __init__(self, path: Path, *, threads: int) -> None: ...
 
@@ -77,15 +90,19 @@ class Runtime:
     extra: str
     """Optional dependencies that hold it: `pip install darkroom[…]`."""
     session: str
-    """Import string "module:class" of its `Session`."""
+    """Import string "module:class" of its `Session`. One that is made of torch stands in `export`, which
+    may import it; this table only names it."""
+    folder: bool = False
+    """Whether a model of it is a folder of files."""
+    torch: bool = False
+    """Whether it answers here by means of torch."""
+    stand_in: bool = False
+    """Whether something else answers here than on the device: then its time and memory say nothing."""
 
     @property
     def installed(self) -> bool:
         """Whether it can be loaded here."""
-        try:
-            return find_spec(self.module) is not None
-        except (ImportError, ValueError):
-            return False
+        return _present(self.module)
 
     @property
     def version(self) -> str:
@@ -109,6 +126,13 @@ class Runtime:
                 title=self.title,
                 package=self.package,
                 extra=self.extra,
+            )
+        if self.torch and not _present("torch"):
+            raise MissingExtra(
+                "extra.runtime-torch",
+                "{title} files are run here by means of torch, which is not installed.",
+                do='Run: pip install "darkroom[train]"',
+                title=self.title,
             )
 
 
@@ -134,6 +158,30 @@ RUNTIMES: dict[str, Runtime] = {
             library="ai_edge_litert.interpreter",
             extra="litert",
             session="darkroom.serving.litert_runtime:LiteRTSession",
+        ),
+        Runtime(
+            name="executorch",
+            title="ExecuTorch",
+            suffix=".pte",
+            package="executorch",
+            module="executorch",
+            library="executorch.runtime",
+            extra="executorch",
+            session="darkroom.export.executorch_session:ExecuTorchSession",
+            torch=True,
+        ),
+        Runtime(
+            name="coreml",
+            title="Core ML",
+            suffix=".mlpackage",
+            package="coremltools",
+            module="coremltools",
+            library="coremltools",
+            extra="coreml",
+            session="darkroom.export.coreml_session:CoreMLSession",
+            folder=True,
+            torch=sys.platform != "darwin",
+            stand_in=sys.platform != "darwin",
         ),
     )
 }
@@ -172,25 +220,40 @@ def runtime_of(path: Path) -> Runtime:
     )
 
 
+def is_model(path: Path) -> bool:
+    """Returns whether a path ends as a model of one of the runtimes does."""
+    return any(path.suffix.lower() == runtime.suffix for runtime in RUNTIMES.values())
+
+
 def open_session(path: Path, *, threads: int = 1) -> Session:
     """Opens a model file with the runtime that its name asks for.
 
     Args:
-        path: the model file.
+        path: the model, a file or a folder.
         threads: threads that one answer may use.
 
     Raises:
-        NotFound: there is no such file.
+        NotFound: there is no such model.
         Damaged: the file is not a model.
         Unsupported: no runtime takes such files, or the model holds an operation that it lacks.
         MissingExtra: the runtime is not installed.
     """
     runtime = runtime_of(path)
-    if not path.is_file():
+    if not path.exists():
         raise NotFound("model.missing", "No model file at {path}.", path=path)
+    if path.is_dir() != runtime.folder:
+        kind = "folders" if runtime.folder else "files"
+        raise damaged(path, f"{runtime.title} models are {kind}")
     runtime.require()
     module, name = runtime.session.split(":")
     return getattr(import_module(module), name)(path, threads=threads)
+
+
+def _present(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def damaged(path: Path, reason: str) -> Damaged:

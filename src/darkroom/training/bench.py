@@ -22,6 +22,7 @@ from darkroom.training.augment import Augmenter, preview
 from darkroom.training.combinations import check_accumulation, check_combinations
 from darkroom.training.device import check_precision
 from darkroom.training.distributed import ALONE, Team
+from darkroom.training.fake_quantisation import rounds
 from darkroom.training.label_set_loss import LabelSetLoss, positive_weights
 from darkroom.training.last_layer import FeatureRows, LastLayer, lay_out
 from darkroom.training.loss import TrainingLoss, weights_of
@@ -263,13 +264,16 @@ def _network(
     start: NetworkStart, recipe: Recipe, seed: int, facts: CardFacts, shape: tuple[int, int, int]
 ) -> Network:
     torch.manual_seed(recipe.chance.derived(seed, "initialisation"))
-    return start.network(
+    network = start.network(
         recipe.network,
         channels=shape[2],
         size=shape[:2],
         classes=len(facts.labels),
         options={**network_options(recipe)},
     )
+    if recipe.quantise:
+        rounds(network)
+    return network
 
 
 def _unfreezing(

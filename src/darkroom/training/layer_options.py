@@ -63,6 +63,13 @@ def check_sampling(recipe: Recipe, task: Task) -> None:
                 option=option,
                 task=task,
             )
+    if recipe.quantise and recipe.train_layers == "last":
+        raise InvalidConfig(
+            "training.quantise-needs-all",
+            "quantise rounds what flows through every layer, and train_layers = last trains the last one "
+            "alone.",
+            do="Set train_layers = all, or leave quantise out.",
+        )
     if mixes and recipe.train_layers == "last":
         raise InvalidConfig(
             "training.mixing-of-features",

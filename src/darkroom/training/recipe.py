@@ -176,7 +176,7 @@ class Recipe(Config):
     LATER: ClassVar[frozenset[str]] = frozenset(
         {
             *("allow_smaller_batch", "chance", "find_learning_rate"),
-            *("layers", "mixing", "sampling"),
+            *("layers", "mixing", "quantise", "sampling"),
         }
     )
 
@@ -253,6 +253,9 @@ class Recipe(Config):
     """Precision of the network's arithmetic while training; weights stay float32. float16 scales the loss
     so that small gradients are kept, and needs cuda. auto: bfloat16 on cuda that has it, and on a processor
     that has it where it is at least 1.2 times as fast, which is timed; else float32."""
+    quantise: bool = False
+    """Round weights and activations to eight bits in every pass, so that the network learns to live with
+    what an int8 file does to it; see `model.quantise`. The weights that are kept are not rounded."""
 
 
 def check_fits(

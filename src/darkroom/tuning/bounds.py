@@ -14,7 +14,10 @@ from darkroom.training import Recipe
 
 __all__ = ["Bounds", "recipe_bounds"]
 
-STAYS = ("allow_smaller_batch", "device", "threads", "precision", "select_by", "snapshot_every")
+STAYS = (
+    *("allow_smaller_batch", "device", "threads", "precision", "quantise"),
+    *("select_by", "snapshot_every"),
+)
 """What says where and how it is computed and kept, and not how it learns."""
 
 

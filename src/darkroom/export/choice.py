@@ -1,0 +1,190 @@
+"""Choose among files of several precisions and recipes: the smallest that meets the brief, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from darkroom.export.choice_report import Candidate, PrecisionReport
+from darkroom.export.exporters import find
+from darkroom.export.losses import METRIC, loss_of, metric_of
+from darkroom.export.precisions import PRECISIONS
+from darkroom.export.report import ConvertedFile, FileParity, ParityReport
+
+__all__ = ["choose"]
+
+ALIKE = 1.02
+"""Recipes of one precision store the same weights: sizes that differ by less than this, as a factor, count
+as the same, and the smaller loss decides."""
+
+
+def choose(
+    parity: ParityReport,
+    files: Sequence[ConvertedFile],
+    *,
+    calibration_count: int = 0,
+    run: str = "RUN",
+) -> PrecisionReport:
+    """Returns what was tried and what was chosen.
+
+    Of each target and precision one file is kept: of those that meet the brief the smallest, and of equally
+    small ones the one that loses least. A float32 file is kept in any case; whether it agrees is asked
+    later, on the test pictures. Of what is kept for a target the smallest is its chosen file.
+
+    Args:
+        parity: how all files compare with PyTorch.
+        files: the same files, with the recipes that they were written by.
+        calibration_count: pictures that ranges were taken from.
+        run: the run that they were made of, for the words.
+    """
+    recipes = {file.path.name: file.recipe for file in files}
+    tried = [_candidate(file, recipes[file.file]) for file in parity.files]
+    front = _fronts(tried)
+    kept = _kept(tried)
+    chosen = _chosen(tried, kept)
+    marked = tuple(
+        one.model_copy(
+            update={"front": place in front, "kept": place in kept, "chosen": place in chosen.values()}
+        )
+        for place, one in enumerate(tried)
+    )
+    metric, pictures = METRIC[parity.task], _pictures(parity)
+    return PrecisionReport(
+        candidates=marked,
+        words=tuple(_words(marked, pictures, metric, run)),
+        metric=metric,
+        task=parity.task,
+        reference_metric=_reference_metric(parity),
+        image_count=parity.image_count,
+        pictures=pictures,
+        calibration_count=calibration_count,
+        limits=parity.limits,
+        host=parity.host,
+        created_at=parity.created_at,
+    )
+
+
+def _candidate(file: FileParity, recipe: str) -> Candidate:
+    return Candidate(
+        target=file.target,
+        precision=file.precision,
+        recipe=recipe,
+        size_bytes=file.size_bytes,
+        metric=metric_of(file),
+        loss=loss_of(file),
+        agreement=file.agreement,
+        max_abs=file.max_abs,
+        latency_ms=file.latency and file.latency.p50_ms,
+        missed=file.failures,
+    )
+
+
+def _reference_metric(parity: ParityReport) -> float:
+    known = [file.pixels.reference_miou for file in parity.files if file.pixels is not None]
+    return next((one for one in known if one is not None), parity.reference_accuracy)
+
+
+def _fronts(tried: Sequence[Candidate]) -> set[int]:
+    """Returns the places of files that no other file of their target beats."""
+    return {
+        place
+        for place, one in enumerate(tried)
+        if not any(_beats(other, one) for other in tried if other.target == one.target)
+    }
+
+
+def _beats(first: Candidate, second: Candidate) -> bool:
+    pairs = list(zip(_aims(first), _aims(second), strict=True))
+    return all(mine <= theirs for mine, theirs in pairs) and any(mine < theirs for mine, theirs in pairs)
+
+
+def _aims(one: Candidate) -> tuple[float, float, float]:
+    """Returns what should be small: bytes, loss, milliseconds."""
+    unknown = float("inf")
+    return (
+        one.size_bytes,
+        one.loss.value if one.loss is not None else unknown,
+        unknown if one.latency_ms is None else one.latency_ms,
+    )
+
+
+def _kept(tried: Sequence[Candidate]) -> set[int]:
+    """Returns the places of the files that go into the bundle: one per target and precision at most."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, one in enumerate(tried):
+        if not one.missed or PRECISIONS[one.precision].exact:
+            places.setdefault((one.target, one.precision), []).append(place)
+    return {_best(tried, found) for found in places.values()}
+
+
+def _best(tried: Sequence[Candidate], places: Sequence[int]) -> int:
+    smallest = min(tried[place].size_bytes for place in places)
+    small = [place for place in places if tried[place].size_bytes <= smallest * ALIKE]
+    return min(small, key=lambda place: _regret(tried[place]))
+
+
+def _regret(one: Candidate) -> tuple[float, float, float]:
+    """Returns what tells equally small files apart: the loss, then other answers, then the difference."""
+    return one.loss.value if one.loss is not None else float("inf"), -one.agreement, one.max_abs
+
+
+def _chosen(tried: Sequence[Candidate], kept: set[int]) -> Mapping[str, int]:
+    """Returns the place of each target's smallest kept file that meets the brief."""
+    found: dict[str, int] = {}
+    for place in sorted(kept, key=lambda place: tried[place].size_bytes):
+        if not tried[place].missed:
+            found.setdefault(tried[place].target, place)
+    return found
+
+
+def _pictures(parity: ParityReport) -> str:
+    """Returns what the files were compared on, in words."""
+    parts = [f"{one.count:,} {one.split}" for one in parity.pictures]
+    return f"{' and '.join(parts) or f'{parity.image_count:,}'} pictures"
+
+
+def _words(tried: Sequence[Candidate], pictures: str, metric: str, run: str) -> Iterator[str]:
+    """Yields for each target which file was chosen and why, then what was left out and why."""
+    for target in dict.fromkeys(one.target for one in tried):
+        own = [one for one in tried if one.target == target]
+        title = find(target).title
+        chosen = next((one for one in own if one.chosen), None)
+        meeting = sum(not one.missed for one in own)
+        if chosen is None:
+            yield f"{title}: no file meets the brief on {pictures}."
+        else:
+            yield (
+                f"{title}: {chosen.name} is chosen, the smallest of {meeting} of {len(own)} files that "
+                f"meet the brief on {pictures}: {chosen.size_bytes / 1e6:.2f} MB, "
+                f"{_loss_in_words(chosen, metric)}{_against_float32(chosen, own)}."
+            )
+        for precision in dict.fromkeys(one.precision for one in own):
+            of_it = [one for one in own if one.precision == precision]
+            if not any(one.kept for one in of_it):
+                best = min(of_it, key=_regret)
+                yield (
+                    f"{title} {precision} is left out: by its best recipe, {best.recipe}: "
+                    f"{' '.join(best.missed)} {_remedy(precision, run)}"
+                )
+
+
+def _loss_in_words(one: Candidate, metric: str) -> str:
+    if one.loss is None:
+        return f"{one.agreement:.2%} of the answers as PyTorch gives them"
+    low, high = one.loss.low * 100, one.loss.high * 100
+    return (
+        f"it loses {one.loss.value * 100:.2f} points of {metric} ({low:.2f} to {high:.2f}) and answers "
+        f"{one.agreement:.2%} as PyTorch does"
+    )
+
+
+def _against_float32(chosen: Candidate, own: Sequence[Candidate]) -> str:
+    plain = next((one for one in own if one.precision == "float32" and one is not chosen), None)
+    if plain is None:
+        return ""
+    return f"; float32 has {plain.size_bytes / 1e6:.2f} MB"
+
+
+def _remedy(precision: str, run: str) -> str:
+    if PRECISIONS[precision].calibrated:
+        return f"What may help: darkroom model quantise --run {run}, then convert the run that it makes."
+    return "Ask for a finer precision, or widen the limit in [brief.limits]."

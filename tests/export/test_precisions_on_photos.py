@@ -1,0 +1,92 @@
+"""int8 keeps its accuracy: the bars, on networks of every kind that we ship, chosen on pictures of train.
+
+More pictures, the larger MobileNetV2 and every recipe: benchmarks/precision_export.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.export import FileParity
+from darkroom.export.calibration import choose_pictures, choose_pictures_of_masks, save_tensors
+from darkroom.export.choice import choose
+from darkroom.export.conversion import convert
+from darkroom.export.losses import loss_of
+from darkroom.export.parity import ParityBatch, verify
+from darkroom.export.reference import TorchReference
+from tests.export import real
+from tests.export.real import Real
+
+pytestmark = [
+    pytest.mark.slow,
+    # torch's own tracer warns of what it does itself.
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
+
+TARGETS = ("onnx", "litert")
+MEAN_LOSS = 0.01
+
+
+def kept_int8(found: Real, folder: Path) -> dict[str, tuple[FileParity, float]]:
+    """Returns each target's kept int8 file, on pictures that had no say, and its share of float32."""
+    if found.card.task == "segmentation":
+        rows = choose_pictures_of_masks(lambda rows: found.seen_truth[rows], len(found.seen)).rows
+    else:
+        rows = choose_pictures(found.seen_truth).rows
+    save_tensors(folder / "calibration.npy", found.seen[rows])
+    done = convert(
+        found.network,
+        found.card,
+        folder / "files",
+        targets=TARGETS,
+        precisions=("float32", "int8"),
+        calibration=folder / "calibration.npy",
+        every_recipe=True,
+    )
+    assert done.failures == ()
+    reference = TorchReference(found.network, found.card)
+    names = [f"image-{row}" for row in range(len(found.seen_truth))]
+    seen = [ParityBatch(names, found.seen_truth, found.seen, None, "train")]
+    report = choose(verify(reference, found.card, done.files, seen, rounds=0), done.files)
+    marks = {(one.target, one.precision, one.recipe): one.kept for one in report.candidates}
+    kept = [one for one in done.files if marks[one.target, one.precision, one.recipe]]
+    parity = verify(reference, found.card, kept, found.batch(), rounds=0)
+    sizes = {(file.target, file.precision): file.size_bytes for file in parity.files}
+    return {
+        file.target: (file, file.size_bytes / sizes[file.target, "float32"])
+        for file in parity.files
+        if file.precision == "int8"
+    }
+
+
+def held(found: Real, folder: Path, *, share: float, least: float) -> None:
+    files = kept_int8(found, folder)
+    assert files.keys() == set(TARGETS)
+    for file, of_float32 in files.values():
+        assert file.failures == ()
+        assert file.agreement >= 0.97
+        loss = loss_of(file)
+        assert loss is not None
+        assert loss.value <= MEAN_LOSS
+        assert of_float32 <= share
+        known = file.accuracy if file.pixels is None else file.pixels.miou
+        assert known is not None
+        assert known > least, "it must know something, or a small loss says little"
+
+
+def test_digits_on_1500_pictures(tmp_path: Path, shared_data: Path) -> None:
+    held(real.digits(shared_data, count=1500), tmp_path, share=0.45, least=0.9)
+
+
+def test_flowers_with_a_small_mobilenet(tmp_path: Path, shared_data: Path) -> None:
+    found = real.flowers(
+        "mobilenetv2_035.keras_in1k_features", shared_data, tmp_path, per_class=60, trained=True
+    )
+    held(found, tmp_path, share=0.45, least=0.7)
+
+
+def test_pixels_of_people(tmp_path: Path, shared_data: Path) -> None:
+    found = real.people("lraspp/mobilenetv2_100", shared_data, steps=40)
+    held(found, tmp_path, share=0.32, least=0.4)
