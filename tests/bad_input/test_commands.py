@@ -28,6 +28,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "p"
 
 
+@pytest.mark.slow
 def test_no_option_of_a_quick_command_breaks_on_nonsense(place: Path) -> None:
     assert sum(try_all(place, one, NONSENSE) for one in commands(slow=False)) > 130
 

@@ -107,6 +107,7 @@ def a_photo(workspace: Workspace) -> str:
     return str(next((workspace.root.parent / "photos" / "3").glob("*.png")))
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_tested_while_another_process_trains(during: dict[str, Any]) -> None:
     assert during["held"] == {"r-1"}, "the training was over before it was looked at"
     assert (during["tried"].epoch, during["tried"].state) == (2, "running")
