@@ -1,13 +1,14 @@
 """Models for the tests: trained in a second, with faults planted on request.
 
-As a script it writes a file per fault: `python -m tests.export.models target weights grey-weights folder`.
+As a script it writes a file per fault: `python -m tests.export.models target weights grey-weights folder`,
+and a file by each recipe with the word `recipes` at the end.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -214,17 +215,29 @@ def write_all(target: str, weights: Path, grey: Path, folder: Path) -> None:
             write_file(exporter, ImageModel.of(network, card, with_embedding=True), card, path, FLOAT32)
         except DarkroomError as error:
             path.with_suffix(".json").write_text(json.dumps(error.as_dict()))
-    write_precisions(target, weights, folder)
+    write_recipes(target, weights, folder, first_recipes(target))
 
 
-def write_precisions(target: str, weights: Path, folder: Path) -> None:
-    """Writes a file by each recipe; int8 a second time without its calibration pictures."""
+def first_recipes(target: str) -> list[Recipe]:
+    """Returns the first recipe of each precision but float32."""
+    exporter = find(target)
+    return [exporter.recipes(precision)[0] for precision in exporter.precisions[1:]]
+
+
+def further_recipes(target: str) -> list[Recipe]:
+    """Returns the others."""
+    exporter = find(target)
+    return [one for precision in exporter.precisions[1:] for one in exporter.recipes(precision)[1:]]
+
+
+def write_recipes(target: str, weights: Path, folder: Path, recipes: Sequence[Recipe]) -> None:
+    """Writes a file by each recipe; and int8 without its calibration pictures."""
     exporter = find(target)
     network, card = load(weights)
     calibration = weights.with_name("calibration.npy")
     shared = folder / "shared"
     shared.mkdir()
-    for recipe in (one for precision in exporter.precisions[1:] for one in exporter.recipes(precision)):
+    for recipe in recipes:
         path = folder / precision_file(target, recipe)
         whole = recipe.with_places(calibration, shared)
         write_file(exporter, ImageModel.of(network, card, with_embedding=True), card, path, whole)
@@ -241,4 +254,8 @@ def precision_file(target: str, recipe: Recipe) -> str:
 
 
 if __name__ == "__main__":
-    write_all(sys.argv[1], *map(Path, sys.argv[2:]))
+    target, weights, grey, folder = sys.argv[1], *map(Path, sys.argv[2:5])
+    if sys.argv[5:] == ["recipes"]:
+        write_recipes(target, weights, folder, further_recipes(target))
+    else:
+        write_all(target, weights, grey, folder)

@@ -60,6 +60,7 @@ def test_side_by_side_gives_the_weights_that_one_after_the_other_gives(workspace
     assert all((one[name] == other[name]).all() for name in one)
 
 
+@pytest.mark.slow
 def test_a_stop_reaches_every_clone_and_the_same_request_goes_on(workspace: Workspace) -> None:
     long = {**QUICK, "epochs": 400}
     stopper = threading.Thread(target=_stop_when_all_train, args=(workspace,))

@@ -273,6 +273,7 @@ def test_a_limit_on_files_leaves_training_and_evaluation_alone(copy):
     assert {name for name, state in found.items() if state == "to do"} == {"verify", "report"}
 
 
+@pytest.mark.slow
 def test_words_of_the_brief_reach_the_bundle_without_a_new_training(copy):
     write(copy / "darkroom.toml", intended_use='"sorting letters"', targets='["onnx"]')
     with darkroom.open(copy) as project:

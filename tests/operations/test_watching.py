@@ -108,6 +108,7 @@ def a_photo(workspace: Workspace) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_snapshot_is_tested_while_another_process_trains(during: dict[str, Any]) -> None:
     assert during["held"] == {"r-1"}, "the training was over before it was looked at"
     assert (during["tried"].epoch, during["tried"].state) == (2, "running")
@@ -117,6 +118,7 @@ def test_a_snapshot_is_tested_while_another_process_trains(during: dict[str, Any
     assert during["shell"]["loss"] == during["tried"].loss
 
 
+@pytest.mark.slow
 def test_the_answer_is_that_of_the_training_itself(
     during: dict[str, Any], projects: tuple[Workspace, Workspace]
 ) -> None:
@@ -126,11 +128,13 @@ def test_the_answer_is_that_of_the_training_itself(
     assert during["tried"].loss == pytest.approx(point["val_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_pictures_are_answered_by_an_epoch_of_a_run_that_goes_on(during: dict[str, Any]) -> None:
     assert during["predicted"].model == "r-1 after epoch 4"
     assert sum(during["predicted"].images[0].probabilities.values()) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_training_does_not_notice(
     during: dict[str, Any], projects: tuple[Workspace, Workspace]
 ) -> None:
@@ -146,6 +150,7 @@ def test_the_training_does_not_notice(
         assert all((first[name] == second[name]).all() for name in first)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_leaves_nothing_half_written(
     during: dict[str, Any], projects: tuple[Workspace, Workspace]
 ) -> None:
@@ -156,6 +161,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_half_written(
     assert samples is None or samples.epochs
 
 
+@pytest.mark.slow
 def test_how_it_stands_is_shown_while_it_goes_on(
     during: dict[str, Any], projects: tuple[Workspace, Workspace]
 ) -> None:
