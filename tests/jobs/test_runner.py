@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,11 +47,18 @@ def states(workspace: Workspace) -> list[str]:
 
 
 def told_states(workspace: Workspace, job_id: str) -> list[str]:
-    return [
-        event.data["state"]
-        for event in read_events(workspace, job_id)
-        if event.kind == "state" and "cancel_requested" not in event.data
-    ]
+    """Returns the states that were told; the catalogue knows a state a moment before it is told."""
+    state = workspace.catalogue.jobs.get(job_id).state
+    until = time.monotonic() + 10
+    while True:
+        found = [
+            event.data["state"]
+            for event in read_events(workspace, job_id)
+            if event.kind == "state" and "cancel_requested" not in event.data
+        ]
+        if found[-1:] == [state] or time.monotonic() > until:
+            return found
+        time.sleep(0.02)
 
 
 def test_a_job_runs_in_a_process_of_its_own_and_leaves_its_result(tmp_path: Path) -> None:

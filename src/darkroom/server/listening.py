@@ -46,8 +46,9 @@ def listen(workspace: Workspace, *, host: str, port: int, exposed: bool) -> dict
         StorageFailed: the port is taken.
     """
     _refuse_exposed(host, exposed)
-    with listening(workspace, host=host, port=port) as (server, access, url):
-        try:  # the address can be read by now: Ctrl-C from here on is the usual end
+    with _answering(workspace, host, port) as (server, access, url):
+        try:  # from where the address can be read on, Ctrl-C is the usual end
+            _say_where(workspace, url, access)
             workspace.tell(*_welcome(workspace, url, access))
             while server.alive() and not workspace.stop_requested.wait(LOOK_S):
                 pass
@@ -61,6 +62,14 @@ def listening(
     workspace: Workspace, *, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[tuple[_Server, Access, str]]:
     """Serves a project while the block runs; gives the server, its access and its address."""
+    with _answering(workspace, host, port) as (server, access, url):
+        _say_where(workspace, url, access)
+        yield server, access, url
+
+
+@contextmanager
+def _answering(workspace: Workspace, host: str, port: int) -> Iterator[tuple[_Server, Access, str]]:
+    """Answers while the block runs; in it the address must still be said."""
     with own_writing(workspace), _bound(host, port) as place:
         desk = _desk(workspace, host)
         with desk.jobs:
@@ -68,7 +77,6 @@ def listening(
             server.start()
             url = _url(host, place)
             try:
-                _say_where(workspace, url, desk.access)
                 yield server, desk.access, url
             finally:
                 server_file(workspace).unlink(missing_ok=True)
