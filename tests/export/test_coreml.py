@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from darkroom.errors import Damaged, MissingExtra, NotFound, StorageFailed, Unsu
 from darkroom.export import ConvertedFile, find
 from darkroom.export.child import write_file
 from darkroom.export.conversion import convert
+from darkroom.export.coreml_session import in_order
 from darkroom.export.parity import ParityBatch, verify
 from darkroom.export.precisions import Recipe
 from darkroom.export.quiet import quiet
@@ -210,6 +213,109 @@ def test_swapped_classes_in_the_program_are_found_whatever_the_metadata_says(
 
     path = changed(files["float32"], tmp_path / "model.mlpackage", plant)
     assert open_session(path).carried.labels == ("grün", "red", "blue", "grey")
+
+
+def test_probabilities_of_a_dictionary_stand_in_the_order_that_the_program_names() -> None:
+    of_each = {"red": 0.2, "grün": 0.7, "blue": 0.1}
+    assert in_order(of_each, ("grün", "red", "blue")).tolist() == [0.7, 0.2, 0.1]
+
+
+@needs_library
+def test_classes_that_are_no_words_are_damage_not_a_traceback(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    def plant(spec: Any) -> None:
+        for one in operations(spec):
+            for value in (
+                *one.attributes.values(),
+                *(a.value for g in one.inputs.values() for a in g.arguments),
+            ):
+                for word in value.immediateValue.list.values:
+                    word.immediateValue.tensor.strings.ClearField("values")
+
+    path = changed(files["float32"], tmp_path / "model.mlpackage", plant)
+    with pytest.raises(Damaged, match="its classes cannot be read"):
+        open_session(path)
+
+
+@needs_library
+def test_a_package_whose_answer_has_another_name_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    def plant(spec: Any) -> None:
+        for output in spec.description.output:
+            output.name = output.name.replace("probabilities", "scores")
+
+    path = changed(files["float32"], tmp_path / "model.mlpackage", plant)
+    with pytest.raises(Unsupported, match="no output called probabilities; it has .*scores"):
+        open_session(path)
+
+
+def made_elsewhere(path: Path, compute: Callable[[Any, Any], Any]) -> Path:
+    """A package of one picture and some operations, by coremltools alone."""
+    with quiet():
+        import coremltools as ct
+        from coremltools.converters.mil import Builder as mb
+
+        @mb.program(input_specs=[mb.TensorSpec((1, 3, 4, 6))], opset_version=ct.target.iOS17)
+        def program(image: Any) -> Any:
+            return mb.cast(x=compute(mb, image), dtype="fp32", name="probabilities")
+
+        picture = ct.ImageType(name="image", shape=(1, 3, 4, 6), color_layout=ct.colorlayout.RGB)
+        target = ct.target.iOS17
+        ct.convert(program, inputs=[picture], minimum_deployment_target=target, skip_model_load=True).save(
+            str(path)
+        )
+    return path
+
+
+@needs_library
+def test_a_parameter_that_is_not_known_is_named_with_its_operation(tmp_path: Path) -> None:
+    path = made_elsewhere(
+        tmp_path / "m.mlpackage",
+        lambda mb, image: mb.reduce_argmax(x=image, axis=1, output_dtype="uint16"),
+    )
+    with pytest.raises(Unsupported, match=r"operation reduce_argmax \(.*output_dtype"):
+        open_session(path)
+
+
+@needs_library
+def test_a_program_that_stops_is_named_with_its_file(tmp_path: Path) -> None:
+    path = made_elsewhere(
+        tmp_path / "m.mlpackage",
+        lambda mb, image: mb.gather(x=image, indices=[[0, 2]], axis=1, batch_dims=1),
+    )
+    session = open_session(path)
+    with pytest.raises(Unsupported, match=r"m\.mlpackage stopped while answering: gather with batch_dims"):
+        session.run(np.zeros((1, 4, 6, 3), np.uint8))
+
+
+@needs_library
+def test_a_single_number_in_float16_is_rounded_as_arrays_are(tmp_path: Path) -> None:
+    path = made_elsewhere(
+        tmp_path / "m.mlpackage",
+        lambda mb, image: mb.mul(x=mb.reduce_mean(x=image, axes=[0, 1, 2, 3], keep_dims=False), y=image),
+    )
+    pixels = (np.arange(72, dtype=np.uint8) * 3).reshape(4, 6, 3)
+    pixels[0, 0, 0] = 1
+    exact = pixels.mean(dtype=np.float64)
+    expected = np.float16(exact) * pixels.astype(np.float16)
+    assert (expected != (exact * pixels).astype(np.float16)).any(), "rounding the mean shows"
+    given = open_session(path).run(pixels[None]).probabilities[0]
+    np.testing.assert_array_equal(given.transpose(1, 2, 0), expected)
+
+
+@needs_library
+def test_converting_leaves_no_package_in_the_temporary_folder(
+    colours: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, folder = tmp_path / "temporary", tmp_path / "files"
+    temporary.mkdir()
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    model = ImageModel.of(colours.network, colours.card)
+    path = folder / "model.mlpackage"
+    write_file(find("coreml"), model, colours.card, path, Recipe(precision="palette4"))
+    assert list(temporary.iterdir()) == []
+    assert [one.name for one in folder.iterdir()] == ["model.mlpackage"]
 
 
 @needs_library
