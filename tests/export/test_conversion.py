@@ -168,19 +168,28 @@ def converters() -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS lists no processes in /proc")
-def test_a_converter_that_is_killed_is_named_with_what_to_do_and_leaves_nothing(
-    colours: Trained, tmp_path: Path
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (signal.SIGKILL, "was ended from outside by SIGKILL, as systems do that run out of memory"),
+        (signal.SIGTERM, r"was ended from outside by SIGTERM\."),
+        (signal.SIGSEGV, r"crashed \(SIGSEGV\)"),
+    ],
+    ids=["killed", "stopped", "crashed"],
+)
+def test_a_converter_that_is_ended_is_named_with_what_to_do_and_leaves_nothing(
+    colours: Trained, tmp_path: Path, by: signal.Signals, words: str
 ) -> None:
     def kill() -> None:
         ends = time.monotonic() + 60
         while not (found := converters()) and time.monotonic() < ends:
             time.sleep(0.01)
         for one in found:
-            os.kill(one, signal.SIGKILL)
+            os.kill(one, by)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(Unsupported, match="ended from outside by SIGKILL") as caught:
+    with pytest.raises(Unsupported, match=words) as caught:
         convert(colours.network, colours.card, tmp_path, targets=("onnx",))
     killer.join()
     assert caught.value.hint.endswith("--targets onnx")

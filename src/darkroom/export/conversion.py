@@ -31,6 +31,9 @@ from darkroom.settings import available_cores
 
 __all__ = ["convert"]
 
+CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP")
+"""Signals by which native code ends itself. Source: signal(7)."""
+
 MOST_AT_A_TIME = 2
 """Converters that run side by side; each takes 0.4 to 0.7 GB and more."""
 
@@ -254,12 +257,11 @@ def _ended(wanted: _Wanted, code: int, words: bytes) -> DarkroomError:
     if code < 0:
         return Unsupported(
             "export.converter-killed",
-            "The converter for {title} was ended from outside by {signal}, as systems do that run out of "
-            "memory. Its last words: {words}",
+            "The converter for {title} {how}. Its last words: {words}",
             do="Close what takes memory, or convert one target at a time: "
             "darkroom export convert --run RUN --targets {target}",
             title=wanted.exporter.title,
-            signal=_spoken_signal(-code),
+            how=_spoken_end(-code),
             words=last,
             target=wanted.exporter.name,
         )
@@ -284,11 +286,16 @@ def _not_started(wanted: _Wanted, error: OSError) -> DarkroomError:
     )
 
 
-def _spoken_signal(number: int) -> str:
+def _spoken_end(number: int) -> str:
+    """Returns what a signal did to a process: it broke by itself, or was ended by somebody."""
     try:
-        return signal.Signals(number).name
+        name = signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        name = f"signal {number}"
+    if name in CRASHES:
+        return f"crashed ({name})"
+    why = ", as systems do that run out of memory" if number == signal.SIGKILL else ""
+    return f"was ended from outside by {name}{why}"
 
 
 def _disk(folder: Path, reason: str) -> StorageFailed:
