@@ -85,7 +85,7 @@ def flowers(
 
 
 def digits(shared_data: Path, *, count: int = 300) -> Real:
-    """A LeNet-5 after one quick epoch on 4,000 digits of MNIST."""
+    """A LeNet-5 after three quick epochs on 4,000 digits of MNIST."""
     images = _mnist(shared_data / "mnist/train-images-idx3-ubyte.gz", 16, 4000 * 784).reshape(-1, 28, 28, 1)
     labels = _mnist(shared_data / "mnist/train-labels-idx1-ubyte.gz", 8, 4000).astype(np.int64)
     held_out = _mnist(shared_data / "mnist/t10k-images-idx3-ubyte.gz", 16, count * 784)
@@ -94,7 +94,7 @@ def digits(shared_data: Path, *, count: int = 300) -> Real:
     network = build("lenet5", channels=1, size=(28, 28), classes=10, options={})
     grey = Normalisation(mean=(0.13,), std=(0.31,))
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
-    for start in range(0, len(labels), 50):
+    for start in (*range(0, len(labels), 50),) * 3:
         rows = slice(start, start + 50)
         x = (torch.from_numpy(images[rows]).permute(0, 3, 1, 2) / 255 - 0.13) / 0.31
         optimiser.zero_grad()

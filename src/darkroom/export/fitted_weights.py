@@ -39,8 +39,8 @@ PLACES = 8_192
 """Places of the pictures at which a layer's inputs are looked at."""
 
 MOST_INPUTS = 2_304
-"""Weights of one output that are fitted together; where there are more, each goes to its nearest step. 256
-channels of 3×3."""
+"""Weights of one output that are fitted together: those of 256 channels of 3×3. Where there are more, or
+more than places, each goes to its nearest step."""
 
 DAMPING = 0.01
 """Share of the mean variance that is added to each input's, so that the fit trusts no accident of the
@@ -151,16 +151,19 @@ def _shares(spread: Tensor, order: Tensor) -> Tensor:
 def _fitted_to(layer: Any, x: Tensor) -> Tensor:
     """Returns a layer's weights on steps that suit its inputs."""
     weights: Tensor = layer.weight
-    if isinstance(layer, nn.ConvTranspose2d):
-        outputs_first = weights.transpose(0, 1) if layer.groups == 1 else weights
-        if layer.groups != 1:
-            return weights
-        return on_steps(outputs_first.flatten(1)[None])[0].view_as(outputs_first).transpose(0, 1)
     groups = getattr(layer, "groups", 1)
-    grouped = weights.view(groups, weights.shape[0] // groups, -1)
+    if isinstance(layer, nn.ConvTranspose2d):
+        if groups != 1:
+            return weights
+        outputs_first = weights.transpose(0, 1)
+        return on_steps(outputs_first.flatten(1)[None])[0].view_as(outputs_first).transpose(0, 1)
+    grouped = weights.reshape(groups, weights.shape[0] // groups, -1)
     if grouped.shape[2] > MOST_INPUTS:
         return on_steps(grouped).view_as(weights)
-    return on_steps(grouped, _spread(_inputs(layer, x), groups)).view_as(weights)
+    inputs = _inputs(layer, x)
+    if len(inputs) <= grouped.shape[2]:  # fewer places than weights would fit anything
+        return on_steps(grouped).view_as(weights)
+    return on_steps(grouped, _spread(inputs, groups)).view_as(weights)
 
 
 def _spread(inputs: Tensor, groups: int) -> Tensor:

@@ -15,8 +15,8 @@ import numpy as np
 
 __all__ = ["lifted", "with_room"]
 
-LARGEST = 2.0**31 - 2**10
-"""Largest whole number of a bias, less what float32 rounds."""
+LARGEST = 2.0**30
+"""Largest whole number of a bias: half of what 32 bits hold, as products are added to it."""
 
 
 class _Places(NamedTuple):
