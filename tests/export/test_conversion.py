@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from darkroom.errors import MissingExtra, NotFound, StorageFailed, Unsupported
@@ -112,6 +113,25 @@ def test_a_converter_without_room_on_the_disk_says_so_and_leaves_nothing(
     assert caught.value.id == "export.disk"
     assert "project clean" in caught.value.hint
     assert names(folder) == set()
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_between_two_precisions_leaves_nothing_half_written_and_is_said(
+    colours: Trained, tmp_path: Path
+) -> None:
+    folder, calibration = tmp_path / "files", tmp_path / "calibration.npy"
+    np.save(calibration, colours.images[:40])
+    plain = convert(colours.network, colours.card, tmp_path / "before", targets=("onnx",)).files[0]
+    with files_of_at_most(plain.size_bytes + 20_000), pytest.raises(StorageFailed) as caught:
+        convert(
+            colours.network, colours.card, folder, targets=("onnx",), precisions=("float32", "int8"),
+            calibration=calibration, every_recipe=True,
+        )  # fmt: skip
+    assert (caught.value.id, "project clean" in caught.value.hint) == ("export.disk", True)
+    assert names(folder) == {"model.onnx"}, (
+        "what was whole before the disk was full; no int8, nothing aside"
+    )
+    assert (folder / "model.onnx").read_bytes() == plain.path.read_bytes()
 
 
 def test_a_folder_that_cannot_be_made_is_said(colours: Trained, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def parsed_model(model: bytes) -> Any:
     Weights may lie behind the model, as the quantiser writes large ones; a model that is written anew has
     them inside.
     """
-    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    parsed: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
     for buffer in parsed.buffers:
         if buffer.offset > 1:  # 0 and 1 stand for none
             buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
