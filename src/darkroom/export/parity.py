@@ -80,11 +80,7 @@ def verify(
         if on_progress is not None:
             on_progress(truth.count)
     if sample is None:
-        raise Invalid(
-            "parity.no-images",
-            "Comparing files with PyTorch needs at least one image.",
-            do="Give test and val a share in the stage that freezes (plan.test_share), then: darkroom run",
-        )
+        raise _no_images()
     _look_closer(compared, GoldenVectors(card.contract, tuple(golden), prepare), limits, memory=memory)
     first, latencies = _latencies(reference, compared, sample, rounds, threads)
     return ParityReport(
@@ -151,4 +147,12 @@ def _latencies(
     return (
         Latency(**first, threads=reference.threads),
         {one: Latency(**took, threads=threads) for (one, _), took in zip(alive, others, strict=True)},
+    )
+
+
+def _no_images() -> Invalid:
+    return Invalid(
+        "parity.no-images",
+        "Comparing files with PyTorch needs at least one image.",
+        do="Give test and val a share in the stage that freezes (plan.test_share), then: darkroom run",
     )
