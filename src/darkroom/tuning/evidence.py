@@ -84,7 +84,9 @@ def paired_masks(
     """
     mine, theirs = shared_masks((first, second))
     groups = None if first.groups is None else [first.groups[place] for place in mine.tolist()]
-    return paired_miou(first.counts[mine], second.counts[theirs], groups, level=level, draws=draws, seed=seed)
+    return paired_miou(
+        first.counts[mine], second.counts[theirs], groups, level=level, draws=draws, seed=seed
+    )
 
 
 def compare_figures(
