@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 import threading
@@ -166,7 +167,7 @@ def _words(error: BaseException | None) -> str:
 def _end_with_the_parent() -> None:
     """Waits for the end of the input, which is that of the process that asked, and ends this one."""
     os.read(sys.stdin.fileno(), 1)  # not by way of the stream, whose lock the end of the process needs
-    os._exit(os.EX_TEMPFAIL)
+    signal.raise_signal(signal.SIGTERM)  # nothing is left to be flushed: nobody reads it any more
 
 
 if __name__ == "__main__":
