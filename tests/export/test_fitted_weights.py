@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -100,7 +100,7 @@ PICTURES = np.random.default_rng(0).integers(0, 255, (40, 16, 20, 3), np.uint8)
 
 def answers(model: ImageModel) -> list[Tensor]:
     """What each layer with weights answers."""
-    found: list[Tensor] = []
+    found: list[Any] = []
     hooks = [
         layer.register_forward_hook(lambda layer, taken, given: found.append(given))
         for layer in model.network.modules()

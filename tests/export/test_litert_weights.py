@@ -49,12 +49,14 @@ class Silent(Network):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU6())
+        first = nn.Conv2d(3, 8, 3, padding=1)
+        self.body = nn.Sequential(first, nn.ReLU6())
         self.head = nn.Linear(8, 4)
+        assert first.bias is not None
         with torch.no_grad():
-            self.body[0].weight[:2] = 1e-25
-            self.body[0].weight[2] = 0
-            self.body[0].bias[:3] = torch.tensor([2.0, 1.5, 1.0])
+            first.weight[:2] = 1e-25
+            first.weight[2] = 0
+            first.bias[:3] = torch.tensor([2.0, 1.5, 1.0])
 
     def features(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.body(x)).mean(dim=(2, 3))

@@ -58,7 +58,7 @@ def lifted(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> bytes:
         if place is None or len(operator.inputs) <= place.bias or operator.inputs[place.bias] < 0:
             continue
         taken, weights, bias = (part.tensors[operator.inputs[one]] for one in place[:3])
-        parts = [files.get_tensor_data(one, model.buffers) for one in (weights, bias)]
+        parts: list[Any] = [files.get_tensor_data(one, model.buffers) for one in (weights, bias)]
         low, high = ranges.get(files.get_tensor_name(taken), (0.0, 0.0))
         if any(one is None or one.dtype != np.float32 for one in parts) or high <= low:
             continue
