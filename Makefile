@@ -12,10 +12,10 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check docs serve clean
+.PHONY: help demo test test-full test-armv7 check docs serve clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## /  make \1	/' | expand -t 20
 	@echo
 	@echo '  PYTHON=python3.12       the Python that .venv is made with (3.11 or newer)'
 	@echo '  PIP_ARGS="…"            more options for pip, for example the package index of the CPU build of PyTorch'
@@ -32,6 +32,9 @@ test: .venv/.ready ## the tests, without the slow ones
 
 test-full: .venv/.ready ## all tests
 	$(PYTEST) -m "slow or not slow" $(PYTEST_ARGS)
+
+test-armv7: .venv/.ready ## those on 32-bit ARM, as root on Debian; they build what they need from the network
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow" tests/export/test_armv7.py $(PYTEST_ARGS)
 
 check: .venv/.ready ## format, lint, types, arrows between rooms, generated files fresh
 	$(BIN)/ruff format --check .

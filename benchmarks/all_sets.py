@@ -17,20 +17,19 @@ import argparse
 import json
 import platform
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mnist import read_mnist
-from PIL import Image
+from kept_lines import Pending, measure_all, options_of
+from picture_folders import MNIST, QUICK_MNIST, few_pictures, shorten, write_mnist
 from sets_page import page
 from whole_runs import Took, make_project, run_project, weights_folder
 
 import darkroom
-from darkroom import atomic
 from darkroom.evaluation import (
     Judged,
     MaskJudged,
@@ -49,11 +48,6 @@ from darkroom.records import Brief, DatasetVersion, Interval, Limits, Run
 from darkroom.settings import available_cores
 from darkroom.workspace import Workspace
 
-RESULTS = Path(__file__).resolve().parent / "results" / "all_sets.jsonl"
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "all-sets.md"
-MNIST_TRAIN, MNIST_VAL = 50_000, 10_000
-QUICK_EPOCHS, QUICK_PER_FOLDER, QUICK_MNIST = 2, 12, 400
-
 
 class PictureSet(NamedTuple):
     """One set of pictures."""
@@ -66,21 +60,7 @@ class PictureSet(NamedTuple):
 
 
 def _mnist(data: Path, folder: Path, quick: bool) -> Path:
-    """Writes MNIST as PNG in folders of splits and classes; the last 10,000 of its train part are val."""
-    counts = (QUICK_MNIST, QUICK_MNIST // 4) if quick else (MNIST_TRAIN, MNIST_VAL)
-    images, labels = read_mnist(data, "train", sum(counts))
-    test_images, test_labels = read_mnist(data, "t10k", QUICK_MNIST // 4 if quick else None)
-    parts = {
-        "train": (images[: counts[0]], labels[: counts[0]]),
-        "val": (images[counts[0] :], labels[counts[0] :]),
-        "test": (test_images, test_labels),
-    }
-    for split, (pictures, digits) in parts.items():
-        for digit in range(10):
-            (folder / split / str(digit)).mkdir(parents=True)
-        for number, (pixels, digit) in enumerate(zip(pictures[..., 0], digits.tolist(), strict=True)):
-            Image.fromarray(pixels).save(folder / split / str(digit) / f"{number:05d}.png")
-    return folder
+    return write_mnist(data, folder, QUICK_MNIST if quick else MNIST)
 
 
 SETS = (
@@ -96,67 +76,21 @@ SETS = (
 
 
 def main() -> int:
-    options = _options()
-    results, out = options.results, options.out
-    kept = _kept(results)
+    clones = {"type": int, "default": 0, "help": "trainings of each set, whatever is usual"}
+    options = options_of(__doc__ or "", "all_sets", [one.name for one in SETS], clones=clones)
     with tempfile.TemporaryDirectory() as folder:
         weights = weights_folder(options.data / "weights", Path(folder) / "weights")
-        for one in SETS:
-            if (options.only and one.name not in options.only) or (one.name in kept and not options.again):
-                continue
-            sys.stderr.write(f"{one.name} …\n")
-            line = _measure(one, options, Path(folder) / one.name, weights)
-            shutil.rmtree(Path(folder) / one.name, ignore_errors=True)
-            kept[one.name] = line
-            _add(results, line)
-            sys.stdout.write(json.dumps(line) + "\n")
-            atomic.write_text(
-                out, page([(name.what, kept[name.name]) for name in SETS if name.name in kept])
-            )
-    atomic.write_text(out, page([(name.what, kept[name.name]) for name in SETS if name.name in kept]))
-    missing = [one.name for one in SETS if one.name not in kept]
-    sys.stderr.write(f"{out}{'; missing: ' + ', '.join(missing) if missing else ''}\n")
+        pending = [
+            Pending(one.name, partial(_measure, one, options, Path(folder) / one.name, weights))
+            for one in SETS
+            if not options.only or one.name in options.only
+        ]
+        measure_all(options, pending, _page)
     return 0
 
 
-def _options() -> argparse.Namespace:
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=beside, help="folder with the sets and weights/")
-    parser.add_argument("--out", type=Path, default=None, help="the page, or the folder for all-sets.md")
-    parser.add_argument("--results", type=Path, default=None, help="file of the lines that are kept")
-    parser.add_argument("--only", default="", help="sets to measure, parted by commas")
-    parser.add_argument("--again", action="store_true", help="measure sets anew that are there already")
-    parser.add_argument("--clones", type=int, default=0, help="trainings of each set, whatever is usual")
-    parser.add_argument("--quick", action="store_true", help="a few pictures, two epochs")
-    options = parser.parse_args()
-    aside = Path(tempfile.mkdtemp(prefix="all-sets-")) if options.quick else None
-    options.results = options.results or (aside / "all_sets.jsonl" if aside else RESULTS)
-    options.out = options.out or (aside / "all-sets.md" if aside else PAGE)
-    options.out = options.out / "all-sets.md" if options.out.is_dir() else options.out
-    options.only = [name for name in options.only.split(",") if name]
-    unknown = set(options.only) - {one.name for one in SETS}
-    if unknown:
-        known = ", ".join(one.name for one in SETS)
-        parser.error(f"no set {', '.join(sorted(unknown))}; known: {known}")
-    return options
-
-
-def _kept(results: Path) -> dict[str, dict[str, Any]]:
-    """Returns the newest line of each set; half a line, of a call that was killed, counts for nothing."""
-    kept: dict[str, dict[str, Any]] = {}
-    lines = results.read_text("utf-8").split("\n")[:-1] if results.is_file() else []
-    for line in lines:
-        found = json.loads(line)
-        kept[found["name"].partition(".")[2]] = found
-    return kept
-
-
-def _add(results: Path, line: dict[str, Any]) -> None:
-    results.parent.mkdir(parents=True, exist_ok=True)
-    before = results.read_text("utf-8") if results.is_file() else ""
-    whole = before[: before.rfind("\n") + 1]  # what follows was cut off by a kill
-    atomic.write_text(results, whole + json.dumps(line, ensure_ascii=False) + "\n")
+def _page(kept: Mapping[str, Mapping[str, Any]]) -> str:
+    return page([(one.what, kept[one.name]) for one in SETS if one.name in kept])
 
 
 def _measure(one: PictureSet, options: argparse.Namespace, folder: Path, weights: Path) -> dict[str, Any]:
@@ -166,38 +100,16 @@ def _measure(one: PictureSet, options: argparse.Namespace, folder: Path, weights
     if one.make is not None:
         pictures = one.make(data, folder / "pictures", options.quick)
     elif options.quick:
-        pictures = _few(data, folder / "pictures")
+        pictures = few_pictures(data, folder / "pictures")
     root, clones = folder / one.name, options.clones or one.clones
     environment = make_project(root, pictures, weights, clones=clones)
     if options.quick:
-        _shorten(root / "darkroom.toml")
+        shorten(root / "darkroom.toml")
     took = run_project(root, environment)
     with darkroom.open(root) as project:
-        return _line(project.workspace, one, took, quick=options.quick)
-
-
-def _few(data: Path, folder: Path) -> Path:
-    """Copies the first pictures of each class, or of each folder of pictures with masks."""
-    if (data / "classes.txt").is_file():
-        kept = sorted((data / "images").iterdir())[: 3 * QUICK_PER_FOLDER]
-        for part, suffixes in (("images", None), ("masks", ".png")):
-            (folder / part).mkdir(parents=True)
-            for path in kept:
-                name = path.name if suffixes is None else path.stem + suffixes
-                shutil.copy(data / part / name, folder / part / name)
-        shutil.copy(data / "classes.txt", folder)
-        return folder
-    for label in sorted(path for path in data.iterdir() if path.is_dir()):
-        (folder / label.name).mkdir(parents=True)
-        for path in sorted(label.iterdir())[:QUICK_PER_FOLDER]:
-            shutil.copy(path, folder / label.name)
-    return folder
-
-
-def _shorten(project: Path) -> None:
-    lines = project.read_text("utf-8").split("\n")
-    short = [f"epochs = {QUICK_EPOCHS}" if line.startswith("epochs = ") else line for line in lines]
-    project.write_text("\n".join(short), encoding="utf-8")
+        line = _line(project.workspace, one, took, quick=options.quick)
+    shutil.rmtree(folder, ignore_errors=True)
+    return line
 
 
 def _line(workspace: Workspace, one: PictureSet, took: Took, *, quick: bool) -> dict[str, Any]:

@@ -67,11 +67,10 @@ def test_the_page_of_all_sets_says_what_its_lines_say() -> None:
 
 
 def test_a_set_that_was_measured_is_not_measured_again_and_half_a_line_counts_for_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    all_sets = runpy.run_path(str(BENCHMARKS / "all_sets.py"))
-    kept, add = all_sets["_kept"], all_sets["_add"]
+    kept_lines = runpy.run_path(str(BENCHMARKS / "kept_lines.py"))
+    kept, add = kept_lines["kept_lines"], kept_lines["add_line"]
     results = tmp_path / "all_sets.jsonl"
     assert kept(results) == {}
     add(results, LINE)
@@ -92,39 +91,57 @@ def test_without_a_gpu_the_benchmark_of_gpus_says_so() -> None:
     assert run.stderr.startswith("There is no GPU that torch can use here")
 
 
+PLAIN_FILE = {
+    "precision": "float32", "recipe": "plain", "kept": True, "runtime": "onnxruntime 1",
+    "size_bytes": 250_000, "agreement": 1.0, "differing": 0, "margin": None, "max_abs": 2e-7,
+    "loss": [0.0, 0.0, 0.0], "on_test": None, "load_ms": 1.0, "p50_ms": 0.25, "p95_ms": 0.3,
+    "memory_bytes": 5_000_000, "failures": [],
+}  # fmt: skip
+INT8_FILE = {
+    **PLAIN_FILE, "precision": "int8", "recipe": "entropy", "kept": False, "size_bytes": 75_000,
+    "agreement": 0.96, "differing": 40, "max_abs": 0.2, "loss": [0.004, -0.001, 0.009],
+    "on_test": [240, 0.95], "p50_ms": None, "p95_ms": None, "memory_bytes": None,
+    "failures": ["It answers 40 of 1,000 images otherwise."],
+}  # fmt: skip
 FORMATS_LINE = {
-    "name": "all_formats.digits", "network": "lenet5", "parameters": 61_706, "task": "classification",
-    "images": 1000, "reference": 0.975, "reference_ms": 1.25, "passed": True, "quick": False,
-    "measured": "2026-11-21", "machine": "here", "host": "Linux, 2 cores",
-    "files": [
-        {"file": "digits.onnx", "target": "onnx", "precision": "float32", "runtime": "onnxruntime",
-         "size_bytes": 250_000, "agreement": 1.0, "max_abs": 2e-7, "loss": [0.0, 0.0, 0.0], "load_ms": 1.0,
-         "p50_ms": 0.25, "p95_ms": 0.3, "memory_bytes": 5_000_000, "failures": []},
-        {"file": "digits-int8.onnx", "target": "onnx", "precision": "int8", "runtime": "onnxruntime",
-         "size_bytes": 75_000, "agreement": 0.96, "max_abs": 0.2, "loss": [0.004, -0.001, 0.009],
-         "load_ms": 1.0, "p50_ms": None, "p95_ms": None, "memory_bytes": None,
-         "failures": ["It answers 40 of 1,000 images otherwise."]},
-    ],
-    "left_out": [
-        {"target": "coreml", "precision": "palette4", "recipe": "plain", "size_bytes": 40_000,
-         "agreement": 0.9, "loss": 0.05, "why": ["agreement 0.9000"]},
-    ],
-    "refused": [["executorch", "palette6", "", "", "ExecuTorch is not written as palette6."]],
+    "name": "all_formats.digits.onnx", "target": "onnx", "network": "lenet5", "parameters": 61_706,
+    "task": "classification", "metric": "accuracy", "side_px": [28, 28], "images": 1000,
+    "pool": "1,000 of test", "reference": 0.975, "reference_ms": 1.25, "words": [], "convert_s": 60.0,
+    "verify_s": 60.0, "train_s": 9.0, "hardly_trained": False, "quick": False, "measured": "2026-11-21",
+    "machine": "here", "host": "Linux, 2 cores", "files": [PLAIN_FILE, INT8_FILE],
+    "failed": [["float16", "The converter ended."]],
 }  # fmt: skip
 
 
-def test_the_page_of_all_formats_says_what_its_lines_say() -> None:
+def formats_page(monkeypatch: pytest.MonkeyPatch, **changes: object) -> str:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
     write = runpy.run_path(str(BENCHMARKS / "formats_page.py"))["page"]
-    page = write([("LeNet-5 on digits", FORMATS_LINE)])
+    return write([("LeNet-5 on digits", [{**FORMATS_LINE, **changes}]), ("another model", [])])
+
+
+def test_the_page_of_all_formats_says_what_its_lines_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = formats_page(monkeypatch)
     for said in (
         "## LeNet-5 on digits",
-        "lenet5, 61,706 parameters; 1,000 pictures; PyTorch is right on 97.5% of the pictures",
-        "| onnx | float32 | 0.25 MB | 1.00 | 1 | 2e-07 | +0.00 [+0.00, +0.00] | 0.25 ms, 0.30 ms | "
-        "1.00 ms | 5.0 MB | passes |",
-        "| onnx | int8 | 0.07 MB | 0.30 | 0.96 | 0.2 | +0.40 [−0.10, +0.90] | —, — | 1.00 ms | — | "
-        "**fails**: It answers 40 of 1,000 images otherwise. |",
-        "- Left out: coreml palette4, best recipe plain, 0.04 MB: agreement 0.9000",
-        "- Not written: executorch palette6: ExecuTorch is not written as palette6.",
+        "lenet5, 61,706 parameters, 28×28 px. PyTorch, right on 97.5%; it takes 1.2 ms. Pictures: 1,000 of",
+        "| ONNX | float32 | 0.25 MB | 1.00 | 1 | 1,000 | all are | 2e-07 | +0.00 [+0.00, +0.00] | "
+        "0.25, 0.30 | 5.0 MB | passes |",
+        "| ONNX | int8 (entropy) | 0.07 MB | 0.30 | 0.96 | 1,000 | 0.95 | 0.2 | +0.40 [−0.10, +0.90] | — | "
+        "— | left out; here it **fails**: It answers 40 of 1,000 images otherwise. |",
+        "- ONNX float16 could not be written: The converter ended.",
     ):
         assert said in page, said
     assert "--quick" not in page
+    missing = "**Not measured yet**: LeNet-5 on digits as LiteRT, ExecuTorch, Core ML; another model."
+    assert missing in page
+    assert "## another model" not in page
+
+
+def test_the_page_of_all_formats_says_which_bars_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = formats_page(monkeypatch)
+    assert "| ONNX | float32 | same 1, at least 1; max 2e-07, at most 0.0001 | holds |" in page
+    missed = "| ONNX | int8 | **same 0.96, at least 0.97**; loses 0.40 points, at most 1; far end 0.90"
+    assert f"{missed}, at most 2; 0.300 of float32, at most 0.45 | **misses** |" in page
+    few = formats_page(monkeypatch, images=500, files=[{**INT8_FILE, "agreement": 0.99}])
+    assert "far end 0.90, at most 2 with 1,000 pictures; here n = 500 | not decided |" in few
+    assert "int8 |" not in formats_page(monkeypatch, hardly_trained=True).partition("## LeNet")[0]

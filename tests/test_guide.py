@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from darkroom.operation import find_operation
+from darkroom.records import StageEntry
 from tests.tree import ROOT
 from tests.walkthrough import commands, put_photos, run_in_order
 
@@ -50,6 +53,26 @@ def test_the_first_page_ends_with_a_bundle(
     desk, run = first_page
     assert run.returncode == 0, run.stdout[-4000:]
     assert (desk / "shoes" / "deliverables" / "09-mobile" / "bundle" / "bundle.json").is_file()
+
+
+@pytest.mark.parametrize("page", sorted(GUIDE.glob("*.md")), ids=lambda page: page.stem)
+def test_the_stages_that_a_page_shows_fit_their_operations(page: Path) -> None:
+    for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        shown_stages = tomllib.loads(block).get("stage", [])
+        for shown in (
+            shown_stages if isinstance(shown_stages, list) else []
+        ):  # [stage.recipe] is a part of one
+            entry = StageEntry.model_validate(shown)
+            find_operation(entry.operation).validate(_as_named(dict(entry.request)))
+
+
+def _as_named(value: object) -> object:
+    """Returns the values of a stage with "x" in place of "@x", which a run puts there."""
+    if isinstance(value, dict):
+        return {name: _as_named(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_named(one) for one in value]
+    return value.removeprefix("@") if isinstance(value, str) else value
 
 
 def shared_out(pages: list[Path]) -> list[object]:

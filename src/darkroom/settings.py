@@ -109,6 +109,7 @@ def _value(name: str, default: object, text: str) -> object:
             raise InvalidConfig(
                 "setting.not-a-number",
                 "Setting {variable}: expected a whole number. Received: {text!r}.",
+                do="For example: export {variable}=2, or unset {variable} for what is usual.",
                 variable=variable_of(name),
                 text=text,
             )

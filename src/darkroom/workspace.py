@@ -189,7 +189,7 @@ class Workspace:
             found = tomllib.loads(path.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidConfig(
-                "project.not-toml", "{path} is not TOML: {why}.", path=path, why=error
+                "project.not-toml", "{path} is not TOML: {why}.", do="Mend it there.", path=path, why=error
             ) from None
         page = "docs/guide/darkroom-toml.md"
         return validated(ProjectFile, found, where=str(path), explained=page)

@@ -13,7 +13,7 @@ import pytest
 
 from darkroom.bundle import GoldenVectors, ModelFile, write_bundle
 from darkroom.serving import open_session
-from tests.export import tiny, tiny_tflite
+from tests.export import tiny, tiny_masks, tiny_tflite
 
 BLOCKED = "raise ImportError('there is no Darkroom here')\n"
 
@@ -85,6 +85,44 @@ def test_a_file_without_its_runtime_is_said_and_the_others_are_measured(
     assert run.returncode == 1
     assert "left out: this script runs files that end in .onnx, .tflite, .pte" in run.stdout
     assert "answers in" in run.stdout
+
+
+def test_quantised_masks_are_shown_and_not_judged_unless_they_are_no_numbers(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    for scale, code in ((tiny_masks.SCALE / 2, 0), (0.0, 1)):
+        folder = tmp_path / str(scale)
+        folder.mkdir()
+        file = tiny_masks.write_tiny(folder / "masks-int8.onnx", scale=scale)
+        write_bundle(
+            folder / "b-1",
+            name="masks",
+            card=tiny_masks.CARD,
+            models=[ModelFile(file, "onnx", "int8")],
+            golden=tiny_masks.golden(),
+        )
+        run = elsewhere(folder / "b-1", "--rounds", "1")
+        assert (run.returncode, "PROBLEM" in run.stdout) == (code, bool(code)), run.stdout + run.stderr
+
+
+def test_a_core_ml_file_of_the_bundle_is_left_out_and_is_no_problem(bundle: Path, tmp_path: Path) -> None:
+    package = tmp_path / "tiny.mlpackage"
+    package.mkdir()
+    (package / "Manifest.json").write_text("{}")
+    models = [
+        ModelFile(bundle / "models/tiny.onnx", "onnx", "float32"),
+        ModelFile(package, "coreml", "float16"),
+    ]
+    golden = GoldenVectors.read(bundle / "golden")
+    write_bundle(tmp_path / "b-2", name="tiny", card=tiny.CARD, models=models, golden=golden)
+    run = elsewhere(tmp_path / "b-2", "--rounds", "1")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "tiny.mlpackage  left out: this script runs .onnx, .tflite, .pte" in run.stdout
+
+
+def test_outside_of_a_bundle_it_says_what_it_needs(bundle: Path, tmp_path: Path) -> None:
+    run = elsewhere(bundle, str(bundle / "models/tiny.onnx"), "--bundle", str(tmp_path))
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == f"{tmp_path} is no bundle: it holds no bundle.json. Say where: --bundle FOLDER\n"
 
 
 def test_it_answers_given_tensors_with_either_runtime(bundle: Path, tmp_path: Path) -> None:

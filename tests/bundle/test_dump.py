@@ -258,6 +258,23 @@ def test_there_must_be_a_file(tmp_path: Path) -> None:
         read_all(tmp_path / "other.zip")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "it holds no JSON object"),
+        ('{"kind": "darkroom-dump"}', 'with "schema_version": 1 and "kind": "darkroom-dump"'),
+        ('{"schema_version": 1}', 'with "schema_version": 1 and "kind": "darkroom-dump"'),
+    ],
+)
+def test_an_index_without_its_two_fields_is_told_which(tmp_path: Path, text: str, words: str) -> None:
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        archive.writestr("dump.json", text)
+    with pytest.raises(Damaged) as caught:
+        read_all(tmp_path / "d.zip")
+    assert words in caught.value.message
+    assert caught.value.hint.endswith("darkroom export dump")
+
+
 @pytest.fixture(scope="module")
 def bytes_of_a_dump(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return whole(tmp_path_factory.mktemp("dump") / "d.zip").read_bytes()

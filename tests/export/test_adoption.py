@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from darkroom.bundle import GoldenVectors
 from darkroom.errors import Damaged, DarkroomError, Invalid, NotFound, Unsupported
+from darkroom.export import adopted_onnx
 from darkroom.export.adopting import Wish
 from darkroom.export.adoption import Adopted, adopt, original_bytes, unique
 from darkroom.export.foreign import Foreign
@@ -117,8 +119,30 @@ def test_scores_of_several_labels_become_a_probability_each(tmp_path: Path) -> N
     np.testing.assert_allclose(agrees(adopted, path), 1 / (1 + np.exp(-scores(pictures()))), atol=1e-6)
 
 
-def test_numbers_of_classes_become_masks(tmp_path: Path) -> None:
-    path = tiny_tflite.write_classes(tmp_path / "came.tflite")
+def numbered(path: Path, kind: int) -> Path:
+    """The number of the largest channel of each pixel, as .onnx."""
+    nodes = [
+        helper.make_node("ArgMax", ["image"], ["numbers"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["numbers"], ["classes"], to=kind),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "came",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, HEIGHT, WIDTH])],
+        [helper.make_tensor_value_info("classes", kind, ["batch", HEIGHT, WIDTH])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "onnx int64", "onnx int32", "onnx uint8"])
+def test_numbers_of_classes_become_masks(tmp_path: Path, kind: str) -> None:
+    form, _, name = kind.rpartition(" ")
+    path = (
+        numbered(tmp_path / "came.onnx", getattr(TensorProto, name.upper()))
+        if form
+        else tiny_tflite.write_classes(tmp_path / "came.tflite", small=name == "uint8")
+    )
     adopted = taken_in(path, tmp_path, *ONES, task="segmentation")
     found = agrees(adopted, path)
     assert found.shape == (20, HEIGHT, WIDTH, 3)
@@ -197,6 +221,64 @@ def test_how_floats_are_scaled_must_be_said(tmp_path: Path) -> None:
         taken_in(path, tmp_path)
     with pytest.raises(Invalid, match="a mean and a std for each of 3 channels"):
         taken_in(path, tmp_path, (0.5, 0.5), (0.5,))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((0.5,), (0.0,)), ((0.5,), (-0.5,)), ((float("nan"),), (0.5,)), ((0.5,), (1e999,))]
+)
+def test_pixels_that_cannot_be_scaled_so_are_refused(
+    tmp_path: Path, mean: tuple[float], std: tuple[float]
+) -> None:
+    path = tiny_tflite.write_float(tmp_path / "came.tflite")
+    with pytest.raises(Invalid, match=r"each std must be above 0.*--mean 0.5 --std 0.5"):
+        taken_in(path, tmp_path, mean, std)
+
+
+@pytest.mark.parametrize(
+    ("write", "task", "answers"),
+    [
+        (tiny_tflite.write_float, "classification", "classes"),
+        (tiny_tflite.write_float, "multi-label", "classes"),
+        (tiny_tflite.write_classes, "segmentation", "logits"),
+        (tiny_tflite.write_classes, "segmentation", "probabilities"),
+    ],
+)
+def test_answers_that_are_not_what_was_said_are_refused(
+    tmp_path: Path, write: Callable[[Path], Path], task: str, answers: str
+) -> None:
+    path = write(tmp_path / "came.tflite")
+    with pytest.raises(Invalid, match=f"for {task} cannot be {answers}.*--answers out"):
+        taken_in(path, tmp_path, *ONES, task=task, answers=answers)
+
+
+def test_weights_that_lie_behind_a_tflite_file_are_taken_in(tmp_path: Path) -> None:
+    path = tiny_tflite.write_float(tmp_path / "came.tflite", behind=True)
+    assert path.read_bytes().endswith(np.array([1, 2], np.int32).tobytes())
+    np.testing.assert_allclose(
+        agrees(taken_in(path, tmp_path, *ONES), path), softmax(4 * scores(pictures())), atol=1e-6
+    )
+
+
+def test_what_the_weights_of_an_onnx_file_are_is_seen(tmp_path: Path) -> None:
+    path = channels_first(tmp_path / "came.onnx")
+    assert adopted_onnx.precision_of(path) == "float32"
+    for operation, outputs, named in (
+        ("DynamicQuantizeLinear", ["q", "s", "z"], "dynamic-int8"),
+        ("QuantizeLinear", ["q"], "int8"),
+    ):
+        model = onnx.load(path)
+        model.graph.node.append(helper.make_node(operation, ["image"], outputs))
+        onnx.save(model, tmp_path / "other.onnx")
+        assert adopted_onnx.precision_of(tmp_path / "other.onnx") == named
+
+
+def test_a_file_that_runs_and_that_its_checker_refuses_is_refused_in_words(tmp_path: Path) -> None:
+    model = onnx.load(channels_first(tmp_path / "whole.onnx"))
+    model.graph.node[0].input[0] = "turned"
+    model.graph.node.append(helper.make_node("Neg", ["image"], ["turned"]))  # after the one that reads it
+    onnx.save(model, tmp_path / "came.onnx")
+    with pytest.raises(Unsupported, match="does not run"):
+        taken_in(tmp_path / "came.onnx", tmp_path, *ONES)
 
 
 def test_another_number_of_labels_is_refused_with_what_the_file_answers(tmp_path: Path) -> None:

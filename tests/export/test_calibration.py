@@ -30,9 +30,24 @@ def test_the_same_seed_draws_the_same_pictures_and_another_one_others() -> None:
     assert first.tolist() == again.tolist() != other.tolist()
 
 
-def test_a_picture_of_several_labels_is_taken_once() -> None:
+def test_a_picture_of_several_labels_is_taken_once_and_one_without_any_too() -> None:
     sets = np.array([[1, 1], [1, 0], [0, 1], [0, 0]])
-    assert choose_pictures(sets).rows.tolist() == [0, 1, 2]
+    assert choose_pictures(sets).rows.tolist() == [0, 1, 2, 3]
+
+
+def test_a_single_label_is_no_single_class_where_some_pictures_do_not_have_it() -> None:
+    alone = np.array([[1]] * 30 + [[0]] * 70)
+    found = choose_pictures(alone, most=20)
+    assert (found.classes, int(alone[found.rows].sum())) == (2, 10)
+    with pytest.raises(Invalid, match="single class"):
+        choose_pictures(alone[:30])
+
+
+def test_with_more_classes_than_pictures_not_only_the_first_classes_are_seen() -> None:
+    labels = np.repeat(np.arange(300), 3)
+    seen = labels[choose_pictures(labels, most=100).rows]
+    assert len(set(seen.tolist())) == 100
+    assert seen.max() > 200
 
 
 def test_pictures_of_masks_count_the_classes_of_their_pixels() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.export import ConvertedFile, FileParity, Latency, ParityReport
+from darkroom.export import ConvertedFile, FileParity, Latency, MemoryUse, ParityReport
 from darkroom.export.choice import choose
 from darkroom.export.choice_report import Candidate, PrecisionReport
 from darkroom.export.gates import file_gates
@@ -39,8 +39,10 @@ def parity(
     count: int = 400,
     reach: float = 0.01,
     max_abs: float = 1e-5,
+    memory: int = 0,
+    limits: Limits = Limits(),
 ) -> FileParity:
-    """A file with its verdict under the default limits."""
+    """A file with its verdict, under the default limits where no others are given."""
     difference = Interval(value=-loss, low=-loss - reach, high=-loss + reach, count=count)
     file = FileParity(
         file=f"m-{precision}-{recipe}.{target}",
@@ -54,12 +56,13 @@ def parity(
         accuracy=0.9 - loss,
         accuracy_difference=difference,
         latency=Latency(p50_ms=ms, p95_ms=ms, threads=1, rounds=9),
+        memory=MemoryUse(baseline_bytes=50, peak_bytes=50 + memory),
     )
-    failures = failures_of(file, CARRIED, CARD, Limits(), count=count)
+    failures = failures_of(file, CARRIED, CARD, limits, count=count)
     return file.model_copy(update={"failures": failures})
 
 
-def chosen_from(*files: FileParity) -> PrecisionReport:
+def chosen_from(*files: FileParity, limits: Limits = Limits()) -> PrecisionReport:
     report = ParityReport(
         files=files,
         image_count=400,
@@ -67,7 +70,7 @@ def chosen_from(*files: FileParity) -> PrecisionReport:
         labels=CARD.labels,
         reference="torch",
         reference_accuracy=0.9,
-        limits=Limits(),
+        limits=limits,
         host="here",
         created_at=now(),
     )
@@ -124,9 +127,27 @@ def test_a_precision_that_misses_the_brief_is_left_out_with_by_how_much() -> Non
         "ONNX int8 is left out: by its best recipe, minmax: It answers 20 of 400 images"
     )
     assert "missed by 0.0200." in left_out
+    assert left_out.endswith("darkroom model quantise --run RUN, then convert the run that it makes.")
     assert (
         "It loses 5.00 points of accuracy against PyTorch, at most 2 expected: missed by 3.00" in left_out
     )
+
+
+@pytest.mark.parametrize("limits", [Limits(model_bytes=2000), Limits(memory_bytes=2000)])
+def test_a_float32_file_that_is_too_large_is_left_out_where_another_one_meets_the_brief(
+    limits: Limits,
+) -> None:
+    large = parity("float32", 4000, memory=4000, limits=limits)
+    small = parity("int8", 1000, 0.001, recipe="entropy", memory=1000, limits=limits)
+    report = chosen_from(large, small, limits=limits)
+    assert names(report, "kept") == names(report, "chosen") == ["int8 (entropy)"]
+    _, left_out = report.words
+    assert left_out.startswith(f"ONNX float32 is left out: {large.failures[0]}")
+    assert left_out.endswith("a smaller network, darkroom model networks says which can meet the brief.")
+    alone = chosen_from(
+        large, parity("int8", 3000, recipe="entropy", memory=3000, limits=limits), limits=limits
+    )
+    assert names(alone, "kept") == ["float32"], "verify says by how much"
 
 
 def test_each_target_has_its_own_choice_and_its_own_front() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from darkroom.errors import Damaged, MissingExtra, NotFound, StorageFailed, Unsu
 from darkroom.export import ConvertedFile, find
 from darkroom.export.child import write_file
 from darkroom.export.conversion import convert
+from darkroom.export.coreml_session import in_order
 from darkroom.export.parity import ParityBatch, verify
 from darkroom.export.precisions import Recipe
 from darkroom.export.quiet import quiet
 from darkroom.export.reference import TorchReference
 from darkroom.networks import build
 from darkroom.networks.image_model import ImageModel
-from darkroom.records import Contract, ModelCard, Normalisation, now
+from darkroom.records import Contract, ModelCard, Normalisation, Task, now
 from darkroom.serving import Predictor, open_session
 from tests.bad_input.full_disk import files_of_at_most
 from tests.export import models
@@ -212,6 +214,55 @@ def test_swapped_classes_in_the_program_are_found_whatever_the_metadata_says(
     assert open_session(path).carried.labels == ("grün", "red", "blue", "grey")
 
 
+def test_probabilities_of_a_dictionary_stand_in_the_order_that_the_program_names() -> None:
+    of_each = {"red": 0.2, "grün": 0.7, "blue": 0.1}
+    assert in_order(of_each, ("grün", "red", "blue")).tolist() == [0.7, 0.2, 0.1]
+
+
+@needs_library
+def test_classes_that_are_no_words_are_damage_not_a_traceback(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    def plant(spec: Any) -> None:
+        for one in operations(spec):
+            for value in (
+                *one.attributes.values(),
+                *(a.value for g in one.inputs.values() for a in g.arguments),
+            ):
+                for word in value.immediateValue.list.values:
+                    word.immediateValue.tensor.strings.ClearField("values")
+
+    path = changed(files["float32"], tmp_path / "model.mlpackage", plant)
+    with pytest.raises(Damaged, match="its classes cannot be read"):
+        open_session(path)
+
+
+@needs_library
+def test_a_package_whose_answer_has_another_name_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    def plant(spec: Any) -> None:
+        for output in spec.description.output:
+            output.name = output.name.replace("probabilities", "scores")
+
+    path = changed(files["float32"], tmp_path / "model.mlpackage", plant)
+    with pytest.raises(Unsupported, match="no output called probabilities; it has .*scores"):
+        open_session(path)
+
+
+@needs_library
+def test_converting_leaves_no_package_in_the_temporary_folder(
+    colours: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, folder = tmp_path / "temporary", tmp_path / "files"
+    temporary.mkdir()
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    model = ImageModel.of(colours.network, colours.card)
+    path = folder / "model.mlpackage"
+    write_file(find("coreml"), model, colours.card, path, Recipe(precision="palette4"))
+    assert list(temporary.iterdir()) == []
+    assert [one.name for one in folder.iterdir()] == ["model.mlpackage"]
+
+
 @needs_library
 def test_weights_are_read_from_the_file(files: dict[str, Path], colours: Trained, tmp_path: Path) -> None:
     shutil.copytree(files["float32"], tmp_path / "model.mlpackage")
@@ -263,7 +314,11 @@ def test_a_bundle_carries_it_and_answers_from_it(
 @needs_library
 def test_several_labels_and_masks_have_no_classifier(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    for task, name, size in (("multi-label", "lenet5", 32), ("segmentation", "lraspp/mobilenetv2_035", 64)):
+    kinds: tuple[tuple[Task, str, int], ...] = (
+        ("multi-label", "lenet5", 32),
+        ("segmentation", "lraspp/mobilenetv2_035", 64),
+    )
+    for task, name, size in kinds:
         card = ModelCard(
             task=task,
             labels=("a", "b", "c"),

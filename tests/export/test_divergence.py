@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from darkroom.bundle import GoldenVectors
 from darkroom.bundle.dump_reader import open_dump
 from darkroom.bundle.dump_writer import DumpedPicture, write_dump
 from darkroom.export import ConvertedFile
 from darkroom.export.divergence import compare_dump
-from darkroom.export.divergence_report import Divergence
+from darkroom.export.divergence_report import Divergence, StepDifference
 from darkroom.export.dumping import dumped_pictures, head_of
 from darkroom.export.parity import ParityBatch, verify
 from darkroom.export.sides import TorchSide
@@ -65,6 +67,8 @@ def test_the_reference_writer_agrees_with_itself_at_every_step(
     assert compared >= {"normalise", "layer", "probabilities", "labels"}
     assert len(found.layers) > 6
     assert all(pair.other == pair.layer and pair.relative == 0 for pair in found.layers)
+    pictures_of = {check.step: check.pictures for check in found.checks}
+    assert (pictures_of["probabilities"], pictures_of["layer"]) == (6, 4), "layers of four are looked at"
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -192,6 +196,20 @@ def double_softmax(logits: torch.Tensor) -> torch.Tensor:
     return logits.softmax(1).softmax(1)
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("shape", [(13, 19, 3), (24, 28, 4), (97, 61, 1)])
+def test_pixels_of_a_size_that_the_next_step_does_not_take_are_told_not_raised(
+    known: bool,
+    shape: tuple[int, int, int],
+    pictures: dict[str, bytes],
+    compare: Callable[..., Divergence],
+) -> None:
+    steps = {"resize": np.zeros(shape, np.uint8), "tensor": np.zeros(CONTRACT.shape, np.uint8)}
+    data = pictures["plain.png"] if known else b""
+    found = compare([DumpedPicture(name="plain.png", data=data, steps=steps)])
+    assert [one.step for one in found.found][:1] == (["resize"] if known else [])
+
+
 ANSWERS = {
     "double softmax": ({"last": double_softmax}, "softmax", "double-softmax"),
     "no softmax": ({"last": lambda logits: logits}, "softmax", "no-softmax"),
@@ -241,6 +259,72 @@ def test_the_mean_is_read_out_of_the_input(
     assert first is not None
     assert (first.step, first.cause) == ("normalise", "normalisation")
     assert "mean (0.31, 0.32, 0.33) and std (0.2, 0.25, 0.3)" in first.words
+
+
+def test_an_input_turned_into_its_negative_is_said(
+    pictures: dict[str, bytes], compare: Callable[..., Divergence]
+) -> None:
+    net = Model(phone_sides.network())
+
+    def more(name: str, data: bytes, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        return {"normalise": net.input(255 - tensor)}
+
+    first = compare(dumped(pictures, phone_sides.sound, more=more)).first
+    assert first is not None
+    assert first.cause == "normalisation"
+    assert first.words.endswith("so that light becomes dark.")
+
+
+def test_an_input_of_one_level_or_of_no_numbers_is_not_explained_wrongly(
+    compare: Callable[..., Divergence],
+) -> None:
+    tensor = np.full(CONTRACT.shape, 90, np.uint8)
+
+    def first(value: float) -> StepDifference:
+        steps = {"tensor": tensor, "normalise": np.full(CONTRACT.shape, value, np.float32)}
+        found = compare([DumpedPicture(name="grey", steps=steps)]).first
+        assert found is not None
+        return found
+
+    assert first(3.0).words == (
+        "Its input is another; its pictures have a single level, which says nothing of why."
+    )
+    assert first(float("nan")).words == "Its input holds values that are NaN or infinite."
+
+
+def test_a_difference_that_may_be_the_decoders_is_marked_at_its_step(
+    side: TorchSide, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(pictures["plain.png"])).save(file, "JPEG")
+    tensor = phone_sides.sound(file.getvalue(), CONTRACT).copy()
+    tensor[3, 4, 1] ^= 1
+    written = [DumpedPicture(name="plain.jpg", data=file.getvalue(), steps={"tensor": tensor})]
+    write_dump(tmp_path / "dump.zip", head(), written)
+    with open_dump(tmp_path / "dump.zip") as opened:
+        found = compare_dump(opened, side, Limits())
+    assert found.same
+    (check,) = (one for one in found.checks if one.step == "tensor")
+    assert (check.differing, check.note) == (1, "may be the decoder's: put decode into the dump")
+
+
+def test_from_hashes_and_answers_alone_the_way_is_found_when_the_pictures_are_elsewhere(
+    side: TorchSide, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    model = Model(phone_sides.network())
+    written = [
+        DumpedPicture(
+            name=name,
+            data=pictures[name],
+            steps={"probabilities": model(phone_sides.squash(pictures[name], CONTRACT))},
+        )
+        for name in ("plain.png", "high.png")
+    ]
+    write_dump(tmp_path / "dump.zip", head(), written, originals=False)
+    with open_dump(tmp_path / "dump.zip") as opened:
+        found = compare_dump(opened, side, Limits(), find_bytes=lambda one: pictures[one.name])
+    assert found.first is not None
+    assert (found.first.step, found.first.cause) == ("crop", "squash-for-crop")
 
 
 def test_from_pictures_and_answers_alone_the_way_in_between_is_found(

@@ -77,6 +77,35 @@ def test_a_cut_file_is_damaged(path: Path, kept: float, tmp_path: Path) -> None:
         Predictor.open(cut)
 
 
+class _Odd(torch.nn.Module):
+    """Takes one tensor or two, of whatever type it is given."""
+
+    def forward(self, image: Tensor, more: Tensor | None = None) -> Tensor:
+        mean = image.float().mean((1, 2))
+        return mean if more is None else mean + more
+
+
+@needs_library
+@pytest.mark.parametrize(
+    "taken",
+    [
+        (torch.zeros((1, 4, 6, 3), dtype=torch.float32),),
+        (torch.zeros((1, 4, 6, 3), dtype=torch.uint8), torch.zeros((1, 3))),
+    ],
+    ids=["floats", "two tensors"],
+)
+def test_a_program_that_takes_something_else_is_refused_when_it_is_opened(
+    taken: tuple[Tensor, ...], tmp_path: Path
+) -> None:
+    with quiet():
+        from executorch.exir import to_edge
+
+        program = to_edge(torch.export.export(_Odd().eval(), taken)).to_executorch()
+    (tmp_path / "model.pte").write_bytes(program.buffer)
+    with pytest.raises(Unsupported, match="does not take the contract's tensor"):
+        open_session(tmp_path / "model.pte")
+
+
 @needs_library
 def test_several_threads_may_ask_one_session(colours: Trained, path: Path) -> None:
     session = open_session(path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from darkroom.images import prepare
 from darkroom.serving import open_session
 from tests.export import models
 from tests.export.models import Trained
+
+MEDIAPIPE = "mediapipe==1.2.2"
 
 KEPT = os.environ.get("TEST_MEDIAPIPE_PYTHON", "")
 """The Python of an environment that holds MediaPipe, so that none is made anew."""
@@ -43,21 +47,23 @@ with open(answers, "w") as file:
 
 
 @pytest.fixture(scope="session")
-def python_with_mediapipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with MediaPipe from the package index."""
+def python_with_mediapipe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The Python of an environment with MediaPipe from the package index, removed at the end."""
     if KEPT:
-        return Path(KEPT)
+        yield Path(KEPT)
+        return
     place = tmp_path_factory.mktemp("mediapipe") / "env"
     # Tests refuse the network to their children; what fetches a package needs it.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([sys.executable, "-m", "venv", str(place)], env=environment, check=True)
     python = place / "bin" / "python"
     run = subprocess.run(
-        [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "mediapipe"],
+        [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", MEDIAPIPE],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert run.returncode == 0, f"MediaPipe could not be had from the package index: {run.stderr[-600:]}"
-    return python
+    assert run.returncode == 0, f"{MEDIAPIPE} could not be had from the package index: {run.stderr[-600:]}"
+    yield python
+    shutil.rmtree(place)  # half a gigabyte, which pytest would keep for three runs
 
 
 def asked(python: Path, model: Path, pictures: np.ndarray, folder: Path) -> list[list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_what_was_not_measured_is_no_miss() -> None:
     gates = file_gates([compared()], Limits(memory_bytes=1, latency_ms=1))
     assert [gate.verdict for gate in gates[-2:]] == ["not measured", "advisory"]
     assert missed_gates(gates) == ()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="on a Mac Core ML itself answers, and is measured")
+def test_what_a_stand_in_answers_is_said_to_need_a_mac() -> None:
+    gates = file_gates([compared(target="coreml")], Limits(memory_bytes=1, latency_ms=1))
+    assert [gate.verdict for gate in gates[-2:]] == ["not measured", "advisory"]
+    assert all("on a Mac" in gate.note for gate in gates[-2:]), "verifying here again would measure nothing"
 
 
 def test_a_file_that_stopped_misses_parity() -> None:

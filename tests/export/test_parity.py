@@ -12,6 +12,7 @@ import pytest
 from darkroom.bundle import GoldenVectors
 from darkroom.errors import Invalid
 from darkroom.export import ConvertedFile, FileParity, ParityReport
+from darkroom.export.comparison import Comparison, Truth
 from darkroom.export.parity import ParityBatch, verify
 from darkroom.records import Limits
 from darkroom.serving import Answer
@@ -119,6 +120,26 @@ def test_a_file_that_answers_nan_fails_and_says_how_often(tmp_path: Path, images
     assert file.agreement == 0.0
     assert file.flips[0].answer == "not a number"
     assert f"{COUNT * 3} of its probabilities are NaN or infinite." in file.failures
+
+
+def test_an_embedding_that_is_no_number_fails_though_the_probabilities_agree(
+    tmp_path: Path, images: ParityBatch
+) -> None:
+    comparison = Comparison(onnx(write_tiny(tmp_path / "model.onnx")), CARD, threads=1)
+    truth, answer = Truth(), Numpy().run(images.tensors)
+    assert answer.embedding is not None
+    spoilt = answer.embedding.copy()
+    spoilt[3, 1], spoilt[7, 0] = np.nan, np.inf
+    truth.add(images, answer)
+    comparison.add(images, answer)
+    comparison.add_differences(answer, Answer(answer.probabilities, spoilt))
+    file = comparison.report(truth, Limits(), None)
+    assert file.failures == ("2 numbers of its embedding are NaN or infinite.",)
+    assert file.embedding_max_abs == pytest.approx(0, abs=1e-5)
+    comparison.add_differences(answer, Answer(answer.probabilities, spoilt[:, :2]))
+    assert comparison.report(truth, Limits(), None).failures == (
+        "It gives embeddings of (2,) numbers, PyTorch of (3,).",
+    )
 
 
 def test_a_reference_that_answers_nan_fails_every_file(tmp_path: Path, images: ParityBatch) -> None:

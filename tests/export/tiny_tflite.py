@@ -58,17 +58,32 @@ class _Model:
         self.operators.append(made)
         return output
 
-    def write(self, path: Path, inputs: Sequence[int], outputs: Sequence[int]) -> Path:
+    def write(
+        self, path: Path, inputs: Sequence[int], outputs: Sequence[int], *, behind: bool = False
+    ) -> Path:
+        """Writes the file; with `behind` the known numbers lie after the model, as for large ones."""
         graph: Any = schema.SubGraphT()
         graph.tensors, graph.operators = self.tensors, self.operators
         graph.inputs, graph.outputs, graph.name = list(inputs), list(outputs), b"main"
         model: Any = schema.ModelT()
         model.version, model.subgraphs, model.buffers = 3, [graph], self.buffers
         model.operatorCodes, model.description = self.codes, b"by hand"
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        path.write_bytes(bytes(builder.Output()))
+        content, known = _packed(model), b""
+        if behind:
+            for _ in range(2):  # the length of the model is known once it was written
+                known = self._move_behind(len(content))
+                content = _packed(model)
+        path.write_bytes(content + known)
         return path
+
+    def _move_behind(self, end: int) -> bytes:
+        """Lets the buffers say that they lie after the end of the model; returns what lies there."""
+        moved = b""
+        for buffer in self.buffers[1:]:
+            buffer.kept = buffer.data if buffer.data is not None else buffer.kept
+            buffer.data, buffer.offset, buffer.size = None, end + len(moved), len(buffer.kept)
+            moved += bytes(buffer.kept)
+        return moved
 
     def means(self, image: int) -> int:
         """Adds the mean over rows and columns."""
@@ -85,10 +100,16 @@ class _Model:
         return self.add(CODE.SOFTMAX, [scores], made, options, OPTION.SoftmaxOptions)
 
 
-def write_float(path: Path, *, scores: bool = False, code: int | None = None) -> Path:
+def _packed(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def write_float(path: Path, *, scores: bool = False, code: int | None = None, behind: bool = False) -> Path:
     """A float32 input, (pixel / 127.5 - 1); softmax of the means, or with `scores` the means themselves.
 
-    `code` is the number of an operation that takes the softmax's place.
+    `code` is the number of an operation that takes the softmax's place; `behind`: see `_Model.write`.
     """
     model = _Model()
     image = model.tensor("input", KIND.FLOAT32, (1, HEIGHT, WIDTH, 3))
@@ -96,7 +117,7 @@ def write_float(path: Path, *, scores: bool = False, code: int | None = None) ->
     if code is not None:
         answer = model.add(code, [means], model.tensor("answer", KIND.FLOAT32, (1, 3)))
         return model.write(path, [image], [answer])
-    return model.write(path, [image], [means if scores else model.softmax(means)])
+    return model.write(path, [image], [means if scores else model.softmax(means)], behind=behind)
 
 
 def write_quantised(path: Path, *, signed: bool = False) -> Path:
@@ -117,8 +138,8 @@ def write_quantised(path: Path, *, signed: bool = False) -> Path:
     return model.write(path, [image], [small])
 
 
-def write_classes(path: Path) -> Path:
-    """A float32 input, and the number of the largest channel of each pixel as int64."""
+def write_classes(path: Path, *, small: bool = False) -> Path:
+    """A float32 input, and the number of the largest channel of each pixel as int64, or a small uint8."""
     model = _Model()
     image = model.tensor("input", KIND.FLOAT32, (1, HEIGHT, WIDTH, 3))
     axis = model.tensor("axis", KIND.INT32, (), np.array(3, np.int32))
@@ -126,4 +147,9 @@ def write_classes(path: Path) -> Path:
     options.outputType = KIND.INT64
     classes = model.tensor("classes", KIND.INT64, (1, HEIGHT, WIDTH))
     model.add(CODE.ARG_MAX, [image, axis], classes, options, OPTION.ArgMaxOptions)
+    if small:
+        cast: Any = schema.CastOptionsT()
+        cast.inDataType, cast.outDataType = KIND.INT64, KIND.UINT8
+        bytes_ = model.tensor("bytes", KIND.UINT8, (1, HEIGHT, WIDTH))
+        classes = model.add(CODE.CAST, [classes], bytes_, cast, OPTION.CastOptions)
     return model.write(path, [image], [classes])

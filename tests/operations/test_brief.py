@@ -147,6 +147,19 @@ def test_looks_at_test_are_counted_over_all_runs(copy: Path) -> None:
         )
 
 
+@pytest.mark.slow
+def test_verifying_the_files_of_a_run_that_was_never_evaluated_is_a_look(copy: Path) -> None:
+    run = copy / ".darkroom/runs/r-2"
+    with darkroom.open(copy) as project:
+        project.export.convert(run="r-2", targets=("onnx",))
+        assert project.export.verify().remarks == ()  # its own evaluation counts its look
+        (run / "evaluation-test.json").unlink()
+        assert project.status().looks == ("test of digits@1 was looked at once, by 1 run.",)
+        assert "looked at 2 times, by 2 runs" in project.export.verify().remarks[-1]
+        assert project.status().looks == ("test of digits@1 was looked at 2 times, by 2 runs.",)
+        assert "looked at 3 times, by 2 runs" in project.model.evaluate(runs=("r-2",)).looks
+
+
 def test_another_limit_is_held_against_the_kept_answers_and_is_no_look(copy: Path) -> None:
     kept = [copy / ".darkroom/runs" / run / "evaluation-test.json" for run in ("r-1", "r-2")]
     before = [path.read_bytes() for path in kept]

@@ -13,7 +13,7 @@ import pytest
 from darkroom.bundle import GoldenVectors, ModelFile, write_bundle
 from darkroom.bundle.dump_reader import open_dump
 from darkroom.bundle.dump_writer import DumpedPicture, write_dump
-from darkroom.errors import Damaged, DarkroomError, Invalid, NotFound, Unsupported
+from darkroom.errors import Damaged, DarkroomError, Invalid, InvalidImage, NotFound, Unsupported
 from darkroom.networks.saved import save
 from darkroom.operation import find_operation
 from darkroom.operations.divergence import DiffReport, DumpReport
@@ -109,6 +109,36 @@ def test_a_picture_of_the_project_is_found_by_its_hash(project: Workspace) -> No
     assert not any("nobody has its bytes" in note for note in found.divergence.notes)
 
 
+def test_a_folder_gives_its_pictures_and_nothing_else(project: Workspace) -> None:
+    first, second = project.root / "first", project.root / "second"
+    for folder, names in ((first, ("plain.png", "2-plain.png", "notes.txt")), (second, ("plain.png",))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes(photos()["plain.png"] if name.endswith(".png") else b"words")
+    written = call(project, "export.dump", images=(first, second))
+    assert isinstance(written, DumpReport)
+    assert set(written.pictures) == {"plain.png", "2-plain.png", "3-plain.png"}, (
+        "none takes another's place"
+    )
+
+
+def test_what_is_no_picture_is_named(project: Workspace) -> None:
+    (project.root / "empty").mkdir()
+    with pytest.raises(NotFound, match="empty holds no picture") as caught:
+        call(project, "export.dump", images=(project.root / "empty",))
+    assert caught.value.hint.endswith("--images photo.jpg")
+    (project.root / "notes.txt").write_text("words")
+    with pytest.raises(InvalidImage, match=r"^notes\.txt: This is no picture"):
+        call(project, "export.dump", images=(project.root / "plain.png", project.root / "notes.txt"))
+    assert not list((project.deliverables / "09-mobile").glob("*.zip"))
+
+
+def test_pictures_beside_a_dump_are_refused_not_passed_over(project: Workspace) -> None:
+    path = dump(project)
+    with pytest.raises(Invalid, match="compared on its own pictures"):
+        diff(project, dump=path, images=(project.root / "plain.png",))
+
+
 def test_a_dump_of_a_bundle_that_is_not_here_is_compared_with_the_newest(project: Workspace) -> None:
     path = project.root / "phone.zip"
     write_dump(path, head(bundle="e" * 64), dumped(photos(), phone_sides.sound))
@@ -197,8 +227,9 @@ def test_a_bundle_without_a_run_is_compared_with_its_own_file(tmp_path: Path) ->
         place = workspace.bundles_folder / "b-1"
         manifest = write_bundle(place, name="tiny", card=tiny.CARD, models=[file], golden=golden)
         workspace.catalogue.bundles.add(run_id="", path=workspace.relative(place), manifest=manifest)
-        with pytest.raises(Invalid, match="with itself"):
+        with pytest.raises(Invalid, match="with itself") as caught:
             diff(workspace, target="onnx")
+        assert caught.value.hint.endswith("--target onnx --against litert")
         written = dump(workspace, target="onnx", layers=True)
         assert written.name == "dump-b-1-onnx.zip"
         found = diff(workspace, dump=written)

@@ -111,6 +111,9 @@ def test_the_words_of_a_run_speak_of_label_sets(made, capsys):
     with darkroom.open(root) as project:
         listed = project.model.list()
         assert all(row[5].startswith("mean AP ") and "[" in row[5] for row in listed.rows)
+        (table,) = listed.display()
+        assert table.columns[5] == "val mean AP"
+        assert all(row[5][0].isdigit() for row in table.rows)
         shown = project.dataset.show(dataset="p@1")
         assert shown.histogram[-1][0] == "(none of them)"
         assert sum(int(cell) for cell in shown.histogram[-1][1:]) > 0
@@ -118,6 +121,24 @@ def test_the_words_of_a_run_speak_of_label_sets(made, capsys):
     assert "164 pictures, 160 with labels" in capsys.readouterr().out
     assert main(["brief", "check", "--project", str(root)]) == 0
     assert "mean AP" in capsys.readouterr().out
+
+
+def test_an_epoch_is_tried_by_what_several_labels_are_judged_by(made):
+    best = json.loads((made[0] / ".darkroom/runs/r-1/model-card.json").read_text())["epoch"]
+    with darkroom.open(made[0]) as project:
+        tried = project.model.try_epoch(run="r-1", epoch=best)
+        (listed,) = (row[5] for row in project.model.list().rows if row[0] == "r-1")
+    assert tried.figure == "mean AP"
+    assert listed.startswith(f"mean AP {tried.value.value:.4f} ")
+    assert 0 < tried.value.low <= tried.value.value <= tried.value.high <= 1
+    assert tried.loss is not None
+    assert [name for name, _ in tried.beside] == ["macro F1", "micro F1", "all labels right"]
+    assert {row[0] for row in tried.labels} == set(LABELS)
+    ranked = [float(row[2]) for row in tried.labels]
+    assert ranked == sorted(ranked)
+    said = [str(line) for line in tried.display() if isinstance(line, str)]
+    assert "mean AP" in said[0]
+    assert said[1].startswith("Given from 0.5 on: macro F1 ")
 
 
 def test_pages_show_labels_and_the_worst_pictures(made):

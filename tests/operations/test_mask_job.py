@@ -145,6 +145,7 @@ def test_the_tables_speak_of_masks(made, capsys):
     with darkroom.open(root) as project:
         listed = project.model.list()
         assert all(row[5].startswith("mean IoU ") and "[" in row[5] for row in listed.rows)
+        assert next(listed.display()).columns[5] == "val mean IoU"
         chosen = project.model.select(runs=("r-1", "r-2"), by="val.miou")
         values = {run: float(figure.split()[0]) for run, figure in chosen.rows}
         assert chosen.run == max(values, key=lambda run: values[run])

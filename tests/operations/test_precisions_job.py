@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from darkroom.bundle import read_bundle
-from darkroom.errors import Unsupported
+from darkroom.errors import Invalid, Unsupported
 from darkroom.operations.precision_choice import kept_precisions
 from darkroom.serving import open_session
 from darkroom.workspace import Workspace
-from tests.operations.clone_projects import DATASET, call, digits_project
+from tests.jobs.projects import pictures, project
+from tests.operations.clone_projects import CONTRACT, DATASET, QUICK, call, digits_project
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +115,7 @@ def test_a_limit_that_no_int8_file_meets_leaves_it_out_and_says_what_may_help(
     finally:
         file.write_text(before, "utf-8")
     assert [row[1] for row in found.rows] == ["float32"], "float32 is held against the brief by verify"
-    assert f"darkroom model quantise --run {run}" in found.chosen[-1]
+    assert "darkroom model networks says which can meet the brief" in found.chosen[-1]
 
 
 def test_a_run_goes_on_with_rounding_and_its_int8_file_agrees_with_it(
@@ -130,3 +132,19 @@ def test_a_run_goes_on_with_rounding_and_its_int8_file_agrees_with_it(
         workspace, "export.convert", run=found.id, targets=("onnx",), precision=("float32", "int8")
     )
     assert [row[1] for row in bundle.rows] == ["float32", "int8"]
+
+
+def test_train_pictures_of_a_single_class_are_refused_before_anything_is_converted(tmp_path: Path) -> None:
+    workspace = project(tmp_path / "p")
+    pictures(tmp_path / "digits", 400)
+    for label in "01":
+        shutil.copytree(tmp_path / "digits" / label, tmp_path / "photos" / label)
+    call(workspace, "source.add", folder=str(tmp_path / "photos"))
+    call(workspace, "dataset.freeze", dataset="digits", contract=CONTRACT)
+    run = call(workspace, "model.train", dataset=DATASET, recipe={**QUICK, "epochs": 1}).run
+    members = workspace.catalogue.datasets.members(DATASET, "train")
+    call(workspace, "image.forget", images=tuple(one.image_id for one in members if one.label == "1"))
+    with pytest.raises(Invalid, match="single class") as refused:
+        call(workspace, "export.convert", run=run, targets=("onnx",), precision=("float32", "int8"))
+    assert "darkroom dataset freeze" in refused.value.hint
+    assert workspace.catalogue.bundles.list() == []

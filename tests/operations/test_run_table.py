@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 
 import pytest
 
@@ -177,6 +178,20 @@ def test_a_run_is_chosen_by_val_from_those_named_or_from_all(workspace):
         call(workspace, "model.select", by="val.acuracy")
     with pytest.raises(InvalidConfig, match="figure of the val pictures"):
         call(workspace, "model.select", by="duration_s")
+
+
+def test_a_figure_that_is_no_number_is_never_the_best_and_no_run_is_lost_by_it(workspace, tmp_path):
+    other, made = digits_project(tmp_path, count=40, workers=1), workspace.catalogue.runs.get("r-1")
+    for number, loss in enumerate((math.nan, 0.5, math.nan, math.inf)):
+        figures = {"val.loss": loss, "val.accuracy": 0.5}
+        other.catalogue.runs.create(made.model_copy(update={"key": f"{number}", "metrics": figures}))
+    for runs in ((), ("r-1", "r-2"), ("r-2", "r-4", "r-3")):
+        found = call(other, "model.select", runs=runs, by="val.loss")
+        assert found.run == "r-2"
+        assert [row[1] for row in found.rows[1:]] == ["—"] * (len(found.rows) - 1)
+    with pytest.raises(NotFound, match=r"None of these runs has a figure val\.loss"):
+        call(other, "model.select", runs=("r-1", "r-3"), by="val.loss")
+    assert len(call(other, "model.list").rows) == 4
 
 
 @pytest.mark.parametrize("by", ["test.accuracy", "field.accuracy", "must-pass.accuracy", "test.nonsense"])

@@ -206,6 +206,30 @@ def read_trials(workspace: Workspace, study: str) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
+def test_the_metric_the_seed_and_the_most_operations_that_were_asked_for_decide(
+    workspace: Workspace,
+) -> None:
+    space = {"recipe.network": "lenet5|mobilenetv2_100", "input_px": "32", **RATES}
+    recipe = {**RECIPE, "epochs": 1}
+    report = tune(
+        workspace, recipe=recipe, space=space, by="val.loss", most_flops=2_000_000, seed=7, trials=2
+    )
+    assert report.metric == "val.loss"
+    losses = [float(row[3].split()[0]) for row in report.rows]
+    assert losses == sorted(losses)
+    assert "val.loss is" in report.comparison or "nothing to compare" in report.comparison
+    ((network, why),) = report.filtered
+    assert network == "mobilenetv2_100"
+    assert "most_flops" in why
+    trials = read_trials(workspace, report.study)
+    assert {one["values"].get("recipe.network", "lenet5") for one in trials} == {"lenet5"}
+    seeds = {workspace.catalogue.runs.get(one["run"]).seed for one in trials}
+    assert seeds == {7}
+    for runs in (report.runs, report.clones_before):
+        assert [workspace.catalogue.runs.get(name).seed for name in runs] == [8, 9]
+
+
 def test_a_trial_that_fails_is_noted_with_the_reason_and_the_study_goes_on(workspace: Workspace) -> None:
     space = {"recipe.accumulate_batches": "1|400", "recipe.learning_rate": "0.001|0.002"}
     report = tune(workspace, space=space, trials=4)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.tree import ROOT
+from tests.tree import PACKAGE, ROOT
 
 MESSAGES: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "messages.py"))
 
@@ -70,3 +70,28 @@ def test_what_cannot_be_translated_is_refused(tmp_path: Path, code: str, complai
 
 def test_values_given_as_a_whole_are_trusted(tmp_path: Path) -> None:
     assert collected(tmp_path, 'raise Invalid("a.b", "No {name}.", **facts)')[1] == []
+
+
+FOR_PROGRAMMERS = (
+    "blob.not-a-hash blob.unknown bundle.contract bundle.label-twice bundle.no-such-file bundle.place "
+    "dataset.unknown-member engine.item-failed engine.item-not-sendable engine.result-not-sendable "
+    "evaluation.ids-do-not-fit evaluation.label-unknown evaluation.mask-value evaluation.masks-do-not-fit "
+    "evaluation.no-clones evaluation.sets-do-not-fit evaluation.shapes-do-not-fit features.shape "
+    "format.picture-name golden.count golden.name mask.shape rendering.buffer rendering.index "
+    "rendering.no-masks split.key split.unknown statistics.groups-do-not-fit statistics.no-clones "
+    "statistics.no-values statistics.not-paired suspects.do-not-fit tensor.shape"
+)
+"""A caller's mistake, which no command mends."""
+
+SAID_IN_FULL = (
+    "annotation.id-taken ask.not-there catalogue.empty catalogue.missing catalogue.no-folder "
+    "csv.cell-not-text dataset.mask-broken dataset.mask-kind engine.stopped predict.no-picture "
+    "request.malformed request.not-json request.parameter request.refused"
+)
+"""What they tell on has a next step of its own, or the text says all."""
+
+
+def test_every_other_error_says_what_to_do_next() -> None:
+    messages, _ = MESSAGES["collect"](PACKAGE)
+    known = {*FOR_PROGRAMMERS.split(), *SAID_IN_FULL.split()}
+    assert {message.id for message in messages if not message.do} <= known

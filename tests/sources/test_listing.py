@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,13 @@ def test_hidden_files_change_nothing(folder: Path, name: str) -> None:
     before = listing_digest(folder)
     (folder / name).write_text("x")
     assert listing_digest(folder) == before
+
+
+def test_the_hash_is_of_paths_sizes_and_times_as_it_always_was(folder: Path) -> None:
+    """Another one would make the first stage of every project that is there stale."""
+    (folder / "b" / "3.png").symlink_to(folder / "a" / "1.png")
+    lines = []
+    for name in ("a/1.png", "b/2.png", "b/3.png"):
+        facts = (folder / name).stat()
+        lines.append(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}")
+    assert listing_digest(folder) == hashlib.sha256("\0".join(lines).encode()).hexdigest()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from darkroom.statistics import kernel
 from darkroom.statistics.auc import auc_interval
 from darkroom.statistics.kernel import kernel_test
 
@@ -19,6 +22,18 @@ def test_the_estimate_is_that_of_the_paper() -> None:
     beside = sum(kernel[i, j] for i in range(7, 12) for j in range(7, 12) if i != j) / 20
     expected = within + beside - 2 * kernel[:7, 7:].mean()
     assert kernel_test(first, second, permutations=9).squared == pytest.approx(expected)
+
+
+def test_many_pictures_are_compared_without_the_kernel_of_all_pairs_in_memory() -> None:
+    rows = np.random.default_rng(4).normal(size=(3000, 4))
+    squares = kernel._squared_distances(rows)
+    whole = np.concatenate([part[np.triu(np.ones(part.shape, bool), 1)] for _, part in squares])
+    assert kernel._median_square(rows) == np.median(whole)
+    tracemalloc.start()
+    kernel_test(rows[:1000], rows[1000:], permutations=9)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < whole.nbytes  # 36 MB, half of the kernel
 
 
 def test_one_distribution_is_rejected_as_rarely_as_the_level_says() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from darkroom.errors import Invalid
-from darkroom.evaluation import MaskAnswers, Predictions
+from darkroom.evaluation import MaskAnswers, Predictions, compare_groups
 from darkroom.records import Gate
 from darkroom.tasks.segmentation import miou_of, paired_miou
 from darkroom.tuning.budget import Budget
@@ -95,8 +95,18 @@ def test_seeds_that_differ_much_are_no_evidence_however_many_pictures_there_are(
 def test_clones_are_compared_on_the_pictures_that_both_saw() -> None:
     shared = compare_clones(clones(0.9, 2, 1, 50), clones(0.9, 2, 2, 80), draws=200)
     assert shared.pictures == 50
-    with pytest.raises(Invalid, match="share no picture"):
+    with pytest.raises(Invalid, match="share no image"):
         compare_clones([answers(np.ones(4), "a")], [answers(np.ones(4), "b")])
+    one = answers(np.ones(4))
+    with pytest.raises(Invalid, match="do not agree on what is right for 4 images"):
+        compare_clones([one], [one._replace(labels=1 - one.labels)])
+
+
+def test_clones_of_recipes_are_compared_as_any_other_groups_of_clones() -> None:
+    sides = clones(0.95, 3, 1, 200), clones(0.9, 3, 2, 200)
+    found, group = compare_clones(*sides), compare_groups(*sides, draws=10_000)
+    assert (found.verdict, found.difference) == (group.verdict, group.difference)
+    assert (found.first, found.second, found.pictures) == (group.first, group.second, group.same_images)
 
 
 def test_figures_alone_are_compared_over_seeds() -> None:
@@ -176,7 +186,7 @@ def test_masks_of_clones_are_compared_by_mean_iou_picture_by_picture() -> None:
     same = paired_miou(good[0].counts, bad[0].counts, draws=500)  # the pictures in another order
     assert pictures.value == pytest.approx(same.value)
     assert [pictures.low, pictures.high] == pytest.approx([same.low, same.high], abs=0.003)
-    with pytest.raises(Invalid, match="share no picture"):
+    with pytest.raises(Invalid, match="share no image"):
         paired_masks(good[0], masks(0.9, 1, names="q"))
 
 

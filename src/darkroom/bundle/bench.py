@@ -9,7 +9,7 @@ and memory are those of this machine. A .mlpackage is left out: Xcode measures i
     python bench.py --threads 4 --rounds 500 --json measured.json
     python bench.py models/shoes.tflite --tensors tensors.npy --answers answers.npy
 
-It ends with 1 where a file does not run or misses a golden vector.
+It ends with 1 where a file does not run or misses a golden vector, with 2 where it is not in a bundle.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+GOLDEN = "golden/golden.json"
+
 WARM_UP = 5
 LONGEST_S = 60.0
 """Timing ends after this long even when not all rounds are done."""
@@ -37,7 +39,7 @@ MID_GREY = 127
 """Not 0: memory that was only asked for and never written is not resident."""
 
 WITHIN = {"float32": 1e-4, "float16": 5e-3}
-"""Largest difference from a golden probability, by precision; quantised files are shown, not judged."""
+"""Largest difference from a golden probability, by precision; others are shown, and not judged by it."""
 MASKS_WITHIN = 1e-2
 ALIKE = 0.999
 """Smallest share of pixels with the class of the golden mask."""
@@ -117,8 +119,13 @@ def main(arguments: list[str]) -> int:
     if wanted.memory_of:
         return _say_memory(Path(wanted.bundle), Path(wanted.memory_of))
     bundle = Path(wanted.bundle)
-    paths = [Path(one) for one in wanted.files] or _files_of(bundle)
-    if wanted.tensors:
+    named = [Path(one) for one in wanted.files]
+    lacking = [name for name in ("bundle.json", GOLDEN) if not (bundle / name).is_file()]
+    if lacking and not (named and wanted.tensors):
+        sys.stderr.write(f"{bundle} is no bundle: it holds no {lacking[0]}. Say where: --bundle FOLDER\n")
+        return 2
+    paths = named or _runnable(_files_of(bundle))
+    if wanted.tensors and paths:
         return _answer(paths[0], Path(wanted.tensors), Path(wanted.answers), wanted.threads)
     rows = _measured(bundle, paths, wanted.threads, wanted.rounds)
     _show(rows, wanted.threads)
@@ -152,17 +159,22 @@ def _files_of(bundle: Path) -> list[Path]:
     return [bundle / place for place in dict.fromkeys(places)]
 
 
+def _runnable(paths: list[Path]) -> list[Path]:
+    """Returns the files that have a runtime here; says which are left out."""
+    for path in paths:
+        if path.suffix not in RUNTIMES:
+            sys.stdout.write(f"{path.name}  left out: this script runs {', '.join(RUNTIMES)}\n")
+    return [path for path in paths if path.suffix in RUNTIMES]
+
+
 def _precisions(bundle: Path) -> dict[str, str]:
-    place = bundle / "bundle.json"
-    if not place.is_file():
-        return {}
-    listed = json.loads(place.read_text(encoding="utf-8"))["files"]
+    listed = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["files"]
     return {one["path"].split("/")[1]: one["precision"] for one in listed if one["role"] == "model"}
 
 
 def _measured(bundle: Path, paths: list[Path], threads: int, rounds: int) -> list[dict[str, Any]]:
     """Returns the figures of each file; they are timed in turn, so that a busy moment meets all alike."""
-    index = json.loads((bundle / "golden" / "golden.json").read_text(encoding="utf-8"))
+    index = json.loads((bundle / GOLDEN).read_text(encoding="utf-8"))
     precisions = _precisions(bundle)
     rows: list[dict[str, Any]] = []
     opened: list[tuple[dict[str, Any], Any]] = []
@@ -228,10 +240,12 @@ def _golden(folder: Path, index: dict[str, Any], model: Any, precision: str) -> 
     largest, alike, missed = 0.0, 1.0, []
     for vector in index["vectors"]:
         tensor = np.fromfile(folder / vector["tensor"], np.uint8).reshape(1, *index["tensor_shape"])
-        apart, same = _apart(folder, vector, model.run(tensor)[0])
+        answer = model.run(tensor)[0]
+        apart, same = _apart(folder, vector, answer)
         largest, alike = max(largest, apart), min(alike, same)
-        within = MASKS_WITHIN if "mask" in vector else WITHIN.get(precision, float("inf"))
-        if not (apart <= within and (same >= ALIKE or precision not in WITHIN)):
+        within = MASKS_WITHIN if "mask" in vector else WITHIN.get(precision, 0.0)
+        held = precision not in WITHIN or (apart <= within and same >= ALIKE)
+        if not (held and np.isfinite(answer).all()):
             missed.append(vector["name"])
     problem = f"golden vectors missed: {', '.join(missed)}" if missed else ""
     masks = {"golden_pixels_alike": alike} if any("mask" in one for one in index["vectors"]) else {}
@@ -282,7 +296,7 @@ def _say_memory(bundle: Path, path: Path) -> int:
         _litert()
     before = _resident(forget=True)
     model = _opened(path, 1)
-    index = json.loads((bundle / "golden" / "golden.json").read_text(encoding="utf-8"))
+    index = json.loads((bundle / GOLDEN).read_text(encoding="utf-8"))
     model.run(np.full((1, *index["tensor_shape"]), MID_GREY, np.uint8))
     sys.stdout.write(f"{max(0, _resident() - before)}\n")
     return 0

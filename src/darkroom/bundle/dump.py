@@ -12,6 +12,7 @@ __all__ = [
     "ANSWERS",
     "DUMP_VERSION",
     "INDEX",
+    "KIND",
     "PIXEL_STEPS",
     "Dump",
     "DumpLayer",

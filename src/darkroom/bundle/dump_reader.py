@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from darkroom.bundle.dump import ANSWERS, DUMP_VERSION, INDEX, Dump, DumpPicture, is_known
+from darkroom.bundle.dump import ANSWERS, DUMP_VERSION, INDEX, KIND, Dump, DumpPicture, is_known
 from darkroom.errors import Damaged, Invalid, NotFound, Unsupported
 from darkroom.images import MAX_PIXELS
 
@@ -150,7 +150,12 @@ def open_dump(path: Path) -> Iterator[DumpFile]:
         Invalid: it is too large when unpacked, or its parts do not fit together.
     """
     if not path.is_file():
-        raise NotFound("dump.missing", "There is no dump at {path}.", path=path)
+        raise NotFound(
+            "dump.missing",
+            "There is no dump at {path}.",
+            do="Write one: darkroom export dump   or see docs/dump.md for how an app writes it.",
+            path=path,
+        )
     try:
         archive = zipfile.ZipFile(path)
     except BROKEN as error:
@@ -167,7 +172,7 @@ def damaged(path: Path, why: str) -> Damaged:
     return Damaged(
         "dump.damaged",
         "The dump {path} cannot be read: {why}.",
-        do="Write or copy it again.",
+        do="Copy it again, or write it as docs/dump.md says; one to compare with: darkroom export dump",
         path=path.name,
         why=why,
     )
@@ -208,11 +213,12 @@ def _checked_sizes(path: Path, archive: zipfile.ZipFile) -> dict[str, int]:
 def _index(path: Path, archive: zipfile.ZipFile) -> Dump:
     try:
         raw = json.loads(archive.read(INDEX).decode("utf-8"), parse_constant=_refused)
-        version = raw["schema_version"]
-        kind = raw["kind"]
     except BROKEN as error:
         why = f"it holds no {INDEX}" if INDEX not in archive.namelist() else f"{INDEX}: {_said(error)}"
         raise damaged(path, why) from error
+    if not isinstance(raw, dict):
+        raise damaged(path, f"{INDEX} is not that of a dump: it holds no JSON object")
+    version, kind = raw.get("schema_version"), raw.get("kind")
     if isinstance(version, int) and version > DUMP_VERSION:
         raise Unsupported(
             "dump.newer",
@@ -222,8 +228,8 @@ def _index(path: Path, archive: zipfile.ZipFile) -> Dump:
             version=version,
             known=DUMP_VERSION,
         )
-    if not isinstance(version, int) or version < 1 or kind != "darkroom-dump":
-        raise damaged(path, f"{INDEX} is not that of a dump")
+    if not isinstance(version, int) or version < 1 or kind != KIND:
+        raise damaged(path, f'{INDEX} is not that of a dump, with "schema_version": 1 and "kind": "{KIND}"')
     try:
         return Dump.model_validate(raw)
     except (ValidationError, RecursionError) as error:

@@ -38,7 +38,7 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
         "Check: each picture in golden/ must become the bytes of its .bin file exactly; golden.json holds "
         "the hash of each step on the way, and the probabilities that the model answers with"
         f"{', of some pixels as [row, column, …]; the .mask file is the whole mask' if masks else ''}.",
-        f"Trained in run {card.run or '-'} on {card.dataset or '-'}. {_figures(card)}".strip(),
+        f"{_origin(card)} {_figures(card)}".strip(),
         *_said("Operating point", _operating_point(card)),
         *_said("Domain check", _domain_check(card)),
         *_said("Intended use", card.intended_use),
@@ -53,6 +53,15 @@ def readme(name: str, card: ModelCard, models: Sequence[ModelFile]) -> str:
         "model, its labels and thresholds.",
     ]
     return "\n\n".join(_wrapped(part) for part in parts) + "\n"
+
+
+def _origin(card: ModelCard) -> str:
+    """Returns where the model is from: a run, or a file from elsewhere and what was laid around it."""
+    if not card.adapted:
+        return f"Trained in run {card.run or '-'} on {card.dataset or '-'}."
+    return " ".join(
+        (f"Not trained here: made of {card.weights.source}, a file from elsewhere.", *card.adapted)
+    )
 
 
 def _output(card: ModelCard) -> tuple[str, ...]:

@@ -250,11 +250,17 @@ def _check_undo(connection: Connection, event: AnnotationEvent, undo: Undo) -> N
     query = sa.select(_events.c.image_id, _events.c.slot).where(_events.c.id == undo.event)
     target = connection.execute(query).first()
     if target is None or undo.event == event.id:
-        raise NotFound("annotation.unknown", "No annotation {event!r} to undo.", event=undo.event)
+        raise NotFound(
+            "annotation.unknown",
+            "No annotation {event!r} to undo.",
+            do="See what was said of a picture: darkroom label log IMAGE",
+            event=undo.event,
+        )
     if (target.image_id, target.slot) != (event.image_id, event.slot):
         raise InvalidLabel(
             "annotation.undo-elsewhere",
             "Annotation {event!r} is about {slot} of image {image_id}; the undo is about another.",
+            do="For that one: darkroom label undo {image_id} --slot {slot} --event {event}",
             event=undo.event,
             slot=target.slot,
             image_id=target.image_id,

@@ -68,7 +68,12 @@ class Images:
         """
         found = self.many([image_id])
         if image_id not in found:
-            raise NotFound("image.unknown", "No image {image_id!r} in this project.", image_id=image_id)
+            raise NotFound(
+                "image.unknown",
+                "No image {image_id!r} in this project.",
+                do="See those that there are: darkroom image list",
+                image_id=image_id,
+            )
         return found[image_id]
 
     def many(self, image_ids: Iterable[str]) -> dict[str, Image]:
@@ -157,6 +162,7 @@ class Images:
                     raise NotFound(
                         "image.unknown-in-group",
                         "Of {count} images to group, some are not in this project.",
+                        do="See those that there are: darkroom image list",
                         count=len(rows),
                     )
 

@@ -83,6 +83,7 @@ def order_of(sort: str) -> Order:
         raise Invalid(
             "image.unknown-sort",
             "Images cannot be sorted by {sort!r}.{meant} Known: {known}, each also with a minus before it.",
+            do="For example, the newest first: darkroom image list --sort -added",
             sort=sort,
             meant=nearest(name, IMAGE_SORTS),
             known=", ".join(IMAGE_SORTS),

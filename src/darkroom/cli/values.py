@@ -124,6 +124,7 @@ def _pair(text: str, path: str) -> tuple[str, str]:
         raise InvalidConfig(
             "option.no-pair",
             'Option "{path}": expected name=value. Received: {text!r}.',
+            do="Write the name, = and the value, without blanks between them.",
             path=path,
             text=text,
         )

@@ -119,7 +119,12 @@ def _written(
             return workspace.catalogue.datasets.freeze(version, members)
         except Frozen:
             continue  # another process took this number in between
-    raise Conflict("dataset.too-many-freezers", "Dataset {name} is being frozen elsewhere.", name=name)
+    raise Conflict(
+        "dataset.too-many-freezers",
+        "Dataset {name} is being frozen elsewhere.",
+        do="Wait until the other one has ended, then: darkroom run",
+        name=name,
+    )
 
 
 def _placed(workspace: Workspace, found: Candidates, plan: SplitPlan) -> Placement:
@@ -207,6 +212,7 @@ def _check_name(name: str) -> None:
         raise Invalid(
             "dataset.name",
             "A dataset cannot be called {name!r}: expected a name without @, / and \\.",
+            do="Call it for example: darkroom dataset freeze --dataset shoes",
             name=name,
         )
 
@@ -239,7 +245,12 @@ def _nothing_labelled(workspace: Workspace, found: Candidates, task: Task, name:
 
 def _check_candidates(found: Candidates, task: Task, name: str) -> None:
     if len(set(found.classes)) != len(found.classes):
-        raise Invalid("dataset.class-twice", "A class of dataset {name} is named twice.", name=name)
+        raise Invalid(
+            "dataset.class-twice",
+            "A class of dataset {name} is named twice.",
+            do="Name each class once: --classes cat,dog; without --classes they are found.",
+            name=name,
+        )
     if task != "multi-label" and len(found.classes) < 2:
         raise Invalid(
             "dataset.one-class",

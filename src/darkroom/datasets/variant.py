@@ -52,4 +52,9 @@ def under_contract(workspace: Workspace, version: DatasetVersion, contract: Cont
             return catalogue.freeze(made, members)
         except Frozen:
             continue  # another process took this number in between
-    raise Conflict("dataset.too-many-variants", "Dataset {name} is being frozen elsewhere.", name=name)
+    raise Conflict(
+        "dataset.too-many-variants",
+        "Dataset {name} is being frozen elsewhere.",
+        do="Wait until the other one has ended, then: darkroom run",
+        name=name,
+    )

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from darkroom.errors import Unsupported
 from darkroom.export.foreign import Adaptation
-from darkroom.export.tflite_metadata import METADATA_NAME, check_labels, with_metadata
+from darkroom.export.tflite_metadata import METADATA_NAME, check_labels, parsed_model, with_metadata
 from darkroom.records import ModelCard
 
 __all__ = ["precision_of", "write"]
@@ -33,7 +33,7 @@ def write(original: Path, adaptation: Adaptation, card: ModelCard, path: Path, p
             do="Convert it with the classes last.",
             path=original,
         )
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(original.read_bytes(), 0))
+    model = parsed_model(original.read_bytes())
     graph = _Graph(model)
     image = _before(graph, adaptation, card.contract.shape)
     answer = _after(graph, adaptation, card)
@@ -43,7 +43,7 @@ def write(original: Path, adaptation: Adaptation, card: ModelCard, path: Path, p
 
 def precision_of(original: Path) -> str:
     """Returns what the weights of a .tflite file are written as."""
-    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(original.read_bytes(), 0))
+    model = parsed_model(original.read_bytes())
     tensors = model.subgraphs[0].tensors
     full = [one for one in tensors if model.buffers[one.buffer].data is not None]
     small = (KIND.INT8, KIND.UINT8)
@@ -203,6 +203,12 @@ def _one_hot(graph: _Graph, answer: int, how: Adaptation, shape: tuple[int, int,
     size = (1, *shape[:2])
     if how.output.shape != size:
         answer = _reshaped(graph, answer, size, kind=graph.graph.tensors[answer].type)
+    kind = graph.graph.tensors[answer].type
+    if kind not in (KIND.INT32, KIND.INT64):
+        cast: Any = schema.CastOptionsT()
+        cast.inDataType, cast.outDataType = kind, KIND.INT32
+        made = graph.tensor("answer_numbers", KIND.INT32, size)
+        answer = graph.add(CODE.CAST, [answer], made, options=cast, kind=OPTION.CastOptions)
     options: Any = schema.OneHotOptionsT()
     options.axis = -1
     depth = graph.constant("class_count", np.array(how.classes, np.int32))

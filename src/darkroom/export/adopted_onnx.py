@@ -15,18 +15,16 @@ from darkroom.records import ModelCard, canonical_json
 
 __all__ = ["precision_of", "whole_bytes", "write"]
 
-QUANTISED = (
-    "QLinearConv",
-    "QLinearMatMul",
-    "ConvInteger",
-    "MatMulInteger",
-    "DynamicQuantizeLinear",
-    "QuantizeLinear",
-)
+CALIBRATED = frozenset(("QLinearConv", "QLinearMatMul", "QuantizeLinear"))
+"""Operations of files whose activations have ranges that were found beforehand."""
+
+DYNAMIC = frozenset(("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"))
+"""Those of files that find them while they run."""
+
 MARK, MARK_OF_ITS_OWN = "darkroom_", "own_"
 """Before the names of what is added and of what was there, so that none meets another."""
 
-FLOAT, INT8, INT32, FLOAT16 = 1, 3, 6, 10
+FLOAT, INT8, INT32, INT64, FLOAT16 = 1, 3, 6, 7, 10
 """Source: onnx.proto, TensorProto.DataType."""
 
 Step: TypeAlias = "tuple[str, list[str], dict[str, Any]]"
@@ -76,8 +74,10 @@ def precision_of(original: Path) -> str:
 
     model = onnx.load(original)
     kinds = {node.op_type for node in model.graph.node}
-    if kinds & set(QUANTISED):
+    if kinds & CALIBRATED:
         return "int8"
+    if kinds & DYNAMIC:
+        return "dynamic-int8"
     if "DequantizeLinear" in kinds:
         return "weight-int8"
     halves = onnx.TensorProto.FLOAT16
@@ -126,18 +126,19 @@ def _after(helper: Any, how: Adaptation) -> list[Any]:
     if how.finish == "classes":
         steps += [
             ("Reshape", [f"{MARK}size"], {}),
+            ("Cast", [], {"to": INT64}),  # the runtime counts classes in few other kinds of numbers
             ("OneHot", [f"{MARK}count", f"{MARK}values"], {"axis": -1}),
         ]
     elif how.classes_first:
         steps.append(("Transpose", [], {"perm": [0, 2, 3, 1]}))
     elif not how.is_mask and len(how.output.shape) != 2:
         steps.append(("Reshape", [f"{MARK}row"], {}))
+    steps += [("Cast", [], {"to": FLOAT})] if how.finish != "classes" else []
     if how.finish == "softmax":
         # Behind the Transpose: before opset 13 a softmax takes all axes from this one on together.
         steps.append(("Softmax", [], {"axis": 3 if how.is_mask else 1}))
     elif how.finish == "sigmoid":
         steps.append(("Sigmoid", [], {}))
-    steps.append(("Cast", [], {"to": FLOAT}))
     return _chain(helper, steps, MARK_OF_ITS_OWN + how.output.name, "probabilities", "after")
 
 

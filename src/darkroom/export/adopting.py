@@ -129,6 +129,7 @@ def _other(path: Path, why: str) -> Unsupported:
         "adopt.no-picture",
         "{path} does not take one picture: {why}. Expected: one input (1, height, width, channels) or (1, "
         "channels, height, width), with 1 or 3 channels.",
+        do="Export the model again with one picture as its only input, then: darkroom export adopt FILE",
         path=path,
         why=why,
     )
@@ -144,7 +145,17 @@ def _input(
             "adopt.scaling-length",
             "Expected a mean and a std for each of {channels} channels, or one for all. Received: {mean} "
             "and {std}.",
+            do="For example: --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
             channels=channels,
+            mean=wish.mean,
+            std=wish.std,
+        )
+    if not (np.isfinite([*wish.mean, *wish.std]).all() and all(one > 0 for one in wish.std)):
+        raise Invalid(
+            "adopt.scaling-nought",
+            "Pixels cannot be scaled by a mean of {mean} and a std of {std}: each std must be above 0, and "
+            "each a number.",
+            do="Say them as the makers do, for pixels from 0 to 1: --mean 0.5 --std 0.5",
             mean=wish.mean,
             std=wish.std,
         )
@@ -261,7 +272,12 @@ def _finish(
 ) -> tuple[Finish, list[str]]:
     """Returns what makes probabilities of the answer; looks at some where nobody says what they are."""
     of_classes = "int" in found.output.dtype and not found.output.scale
-    if of_classes or wish.answers == "classes":
+    fits = (
+        found.is_mask and wish.answers in ("auto", "classes") if of_classes else wish.answers != "classes"
+    )
+    if not fits:
+        raise _other_answers(path, found, wish)
+    if of_classes:
         return "classes", [
             "It answers with the number of a class per pixel; each becomes probability 1 of that class."
         ]
@@ -281,6 +297,20 @@ def _finish(
     return squash, [
         f"{added[0]} Nobody said so: its answers lie between {answers.min():.3g} and {answers.max():.3g}."
     ]
+
+
+def _other_answers(path: Path, found: Adaptation, wish: Wish) -> Invalid:
+    return Invalid(
+        "adopt.answers",
+        "{path} answers with {dtype} {shape}, which for {task} cannot be {answers}. Numbers of classes are "
+        "plain whole numbers in a mask, one per pixel; all else is probabilities or logits.",
+        do="Leave --answers out, and look at --task: classification, multi-label, segmentation.",
+        path=path,
+        dtype=found.output.dtype,
+        shape=found.output.shape,
+        task=wish.task,
+        answers="taken in" if wish.answers == "auto" else wish.answers,
+    )
 
 
 def _listed(values: np.ndarray) -> str:

@@ -77,8 +77,7 @@ def adopt(path: Path, wish: Wish, folder: Path, *, name: str, facts: Mapping[str
     adaptation = adaptation.model_copy(update={"whole_numbers": PRECISIONS[precision].whole_numbers})
     card = _card(path, wish, contract, adaptation, facts)
     written = folder / f"{name}{exporter.suffix}"
-    _writer(path).write(path, adaptation, card, written, precision)
-    _try(written, golden)
+    _write(path, adaptation, card, written, precision, golden)
     answers = Foreign(path, adaptation).run(golden.tensors).probabilities
     file = ConvertedFile(
         path=written, target=exporter.name, precision=precision, size_bytes=written.stat().st_size
@@ -113,11 +112,21 @@ def _writer(path: Path) -> Any:
     return adopted_onnx
 
 
-def _try(written: Path, golden: GoldenVectors) -> None:
-    """Asks the new file once, as an app would."""
+def _write(
+    path: Path,
+    adaptation: Adaptation,
+    card: ModelCard,
+    written: Path,
+    precision: str,
+    golden: GoldenVectors,
+) -> None:
+    """Writes the new file and asks it once, as an app would."""
     try:
+        _writer(path).write(path, adaptation, card, written, precision)
         open_session(written).run(golden.tensors[:1])
-    except Exception as error:  # runtimes share no base but Exception
+    except (Unsupported, MemoryError, OSError):
+        raise
+    except Exception as error:  # writers and runtimes share no base but Exception
         raise Unsupported(
             "adopt.does-not-run",
             "With what was laid around it the file does not run: {reason}",

@@ -15,6 +15,7 @@ __all__ = [
     "answer_suspects",
     "normalisations",
     "permutation_of",
+    "sigmoid",
     "softmax",
     "spoken_normalisation",
 ]
@@ -79,7 +80,7 @@ def _last_steps(model: Answering, task: Task) -> Iterator[AnswerSuspect]:
     do = "The file ends with it already: read its probabilities as they are."
     if task == "multi-label":
         yield AnswerSuspect(
-            "double-sigmoid", "softmax", "the sigmoid runs twice", do, lambda _, p: 1 / (1 + np.exp(-p))
+            "double-sigmoid", "softmax", "the sigmoid runs twice", do, lambda _, p: sigmoid(p)
         )
         yield AnswerSuspect(
             "softmax-for-sigmoid",
@@ -97,7 +98,7 @@ def _last_steps(model: Answering, task: Task) -> Iterator[AnswerSuspect]:
             "softmax",
             "a sigmoid stands where the softmax belongs",
             "The classes exclude each other: use a softmax over all of them.",
-            lambda tensors, _: _of_logits(model, tensors, lambda x: 1 / (1 + np.exp(-x))),
+            lambda tensors, _: _of_logits(model, tensors, sigmoid),
         )
     yield AnswerSuspect(
         "no-softmax",
@@ -169,6 +170,11 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """Returns 1 / (1 + e^−x) of each value, by its tanh form, which overflows nowhere."""
+    return 0.5 + 0.5 * np.tanh(values / 2)
+
+
 def permutation_of(given: np.ndarray, expected: np.ndarray, most: float) -> tuple[int, ...] | None:
     """Returns for each column of `given` the column of `expected` that it holds; None where it holds none.
 
@@ -179,7 +185,8 @@ def permutation_of(given: np.ndarray, expected: np.ndarray, most: float) -> tupl
     """
     if given.shape != expected.shape or given.ndim != 2 or len(given) == 0:
         return None
-    apart = np.abs(given[:, :, None] - expected[:, None, :]).max(axis=0)
+    # Column by column: all pairs at once would take rows · classes² numbers.
+    apart = np.stack([np.abs(column[:, None] - expected).max(axis=0) for column in given.T])
     at_home = np.diagonal(apart) <= most
     # A class that stands where it belongs is nobody else's: rare ones are all alike, nearly 0.
     apart = np.where(at_home[:, None] | at_home[None], np.inf, apart)

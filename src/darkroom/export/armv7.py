@@ -1,7 +1,7 @@
 """Run .tflite files as a 32-bit ARM phone would: Debian for armhf in a folder, its programs under QEMU.
 
 The folder is only unpacked, never started: QEMU runs single programs of it, so nothing has to be registered
-with the kernel, and a container is enough.
+with the kernel, mounted or made a device, and a container is enough.
 """
 
 from __future__ import annotations
@@ -37,6 +37,18 @@ PLATFORMS = ("manylinux_2_34_armv7l", "manylinux2014_armv7l", "linux_armv7l")
 TOOLS = {"debootstrap": "debootstrap", "qemu-arm-static": "qemu-user-static", "dpkg-deb": "dpkg"}
 """Programs, and the packages of Debian that hold them."""
 
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""What Debian signs with; its children, as Ubuntu, have it in a package."""
+
+MERGED = ("bin", "lib", "sbin")
+"""Folders that a Debian of today keeps below usr/, and to which its older packages unpack nevertheless."""
+
+UNPACK = 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner'
+"""Not `dpkg-deb --extract`: that gives files to owners whom some containers do not know."""
+
+PATIENCE = "tries = 3\ntimeout = 30\n"
+"""For wget, with which debootstrap fetches: by itself it would try for hours."""
+
 FACTS = "darkroom-armv7.json"
 PACKAGES = "opt/darkroom"
 LIBRARIES = "usr/lib/arm-linux-gnueabihf"
@@ -67,17 +79,13 @@ def set_up(root: Path, *, mirror: str = "") -> Armv7Root:
     _require_debian()
     _require_tools()
     with atomic.write_folder(root, lasting=False) as aside:
-        _said(
-            [
-                "debootstrap", "--foreign", "--arch=armhf", "--variant=minbase",
-                "--include=python3,python3-numpy", SUITE, str(aside), *_mirror(mirror),
-            ],
-            "Fetching Debian for 32-bit ARM",
-        )  # fmt: skip
-        # The first stage lays out the essential packages alone; the others lie beside it, packed.
-        for package in sorted((aside / "var/cache/apt/archives").glob("*.deb")):
-            _said(["dpkg-deb", "--extract", str(package), str(aside)], f"Unpacking {package.name}")
-            package.unlink()
+        with atomic.scratch_folder(aside) as packed:
+            packages = _fetched(packed, mirror)
+            for name in MERGED:
+                (aside / "usr" / name).mkdir(parents=True)
+                (aside / name).symlink_to(f"usr/{name}")
+            for package in packages:
+                _said(["sh", "-c", UNPACK, "sh", str(package), str(aside)], f"Unpacking {package.name}")
         relink(aside)
         _add_runtime(aside)
         facts = Armv7Root(suite=SUITE, runtime=RUNTIME.replace("==", " "), size_bytes=_size_of(aside))
@@ -183,6 +191,7 @@ def _require_debian() -> None:
 
 def _require_tools() -> None:
     lacking = [package for program, package in TOOLS.items() if shutil.which(program) is None]
+    lacking += [] if KEYRING.is_file() else ["debian-archive-keyring"]
     if lacking:
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         _said(["apt-get", "update"], "Asking for the list of Debian's packages", quiet)
@@ -191,6 +200,25 @@ def _require_tools() -> None:
             f"Installing {', '.join(lacking)}",
             quiet,
         )
+
+
+def _fetched(folder: Path, mirror: str) -> list[Path]:
+    """Fetches Debian's packages for 32-bit ARM, with the signatures checked; returns them."""
+    patience = folder / "wgetrc"
+    own = Path(os.environ.get("WGETRC") or "~/.wgetrc").expanduser()
+    told = own.read_bytes() + b"\n" if own.is_file() else b""
+    patience.write_bytes(told + PATIENCE.encode())
+    place = folder / "packages"
+    # Its own stages make devices and start ARM programs, which containers refuse: it only fetches.
+    _said(
+        [
+            "debootstrap", "--download-only", "--force-check-gpg", "--arch=armhf", "--variant=minbase",
+            "--include=python3,python3-numpy", SUITE, str(place), *_mirror(mirror),
+        ],
+        "Fetching Debian for 32-bit ARM",
+        {"WGETRC": str(patience)},
+    )  # fmt: skip
+    return sorted((place / "var/cache/apt/archives").glob("*.deb"))
 
 
 def _mirror(wished: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from pydantic import AwareDatetime
@@ -12,12 +13,22 @@ from darkroom.bundle import Bundle
 from darkroom.errors import DarkroomError
 from darkroom.export.armv7 import Armv7Root, run_there, script_of
 from darkroom.export.parity import Reference
+from darkroom.export.portions import in_portions, values_of
 from darkroom.export.precisions import PRECISIONS
 from darkroom.records import BundleModel, Fact, Limits, ModelCard, Record, Table, now
 from darkroom.records.numbers import number
 from darkroom.tasks.label_sets import given
 
 __all__ = ["Armv7File", "Armv7Parity", "compare"]
+
+MOST_CELLS = 16_000_000
+"""Probabilities that are asked for at a time: 64 MB on each side."""
+
+SMALL = 1e-3
+"""Below this a probability's difference is not told as a share of it."""
+
+Ask: TypeAlias = Callable[[Path, Path, Path, np.ndarray], np.ndarray]
+"""Answers tensors with a file."""
 
 
 class Armv7File(Fact):
@@ -100,9 +111,10 @@ def compare(
     tensors: np.ndarray,
     limits: Limits,
     *,
+    ask: Ask = run_there,
     on_done: Callable[[int, int], None] | None = None,
 ) -> Armv7Parity:
-    """Asks each file on 32-bit ARM and the reference here about the same tensors.
+    """Asks each file on 32-bit ARM and the reference here about the same tensors, some at a time.
 
     Args:
         root: the folder of the Debian for 32-bit ARM.
@@ -112,25 +124,30 @@ def compare(
         reference: what they are compared with.
         tensors: (N, height, width, channels) uint8.
         limits: what must hold.
-        on_done: told how many of how many files are done.
+        ask: answers the tensors with a file: `(root, script, file, tensors)`, see `run_there`.
+        on_done: told how many of how many answers are there.
     """
     golden = bundle.golden
-    asked = np.concatenate([golden.tensors, tensors])
-    expected = reference.run(asked).probabilities
     names = [vector.name for vector in golden.vectors]
-    files = []
-    for model in models:
-        path = bundle.folder / model.path
-        figures = Armv7File(file=path.name, precision=model.precision, size_bytes=model.size_bytes)
-        try:
-            found = run_there(root, script_of(bundle.folder), path, asked)
-            files.append(_judged(figures, found, expected, bundle.card, limits, names))
-        except DarkroomError as error:
-            files.append(figures.model_copy(update={"failures": (str(error),)}))
-        if on_done is not None:
-            on_done(len(files), len(models))
+    tallies = [_Tally(model, bundle.card, limits) for model in models]
+    asked = np.concatenate([golden.tensors, tensors])
+    at_a_time, done = _at_a_time(bundle.card), 0
+    for start in range(0, len(asked), at_a_time):
+        part = asked[start : start + at_a_time]
+        portions = in_portions(part, bundle.card)
+        expected = np.concatenate([reference.run(one).probabilities for one in portions])
+        for tally in tallies:
+            if not tally.stopped:
+                try:
+                    found = ask(root, script_of(bundle.folder), bundle.folder / tally.model.path, part)
+                    tally.add(found, expected, names[start : start + at_a_time])
+                except DarkroomError as error:
+                    tally.stopped = str(error)
+            done += len(part)
+            if on_done is not None:
+                on_done(done, len(asked) * len(tallies))
     return Armv7Parity(
-        files=tuple(files),
+        files=tuple(tally.judged() for tally in tallies),
         image_count=len(tensors),
         golden_count=len(names),
         reference=reference.title,
@@ -140,35 +157,67 @@ def compare(
     )
 
 
-def _judged(
-    file: Armv7File,
-    found: np.ndarray,
-    expected: np.ndarray,
-    card: ModelCard,
-    limits: Limits,
-    golden: Sequence[str],
-) -> Armv7File:
-    if found.shape != expected.shape:
-        return file.model_copy(
-            update={"failures": (f"It answers with {found.shape}, expected {expected.shape}.",)}
+def _at_a_time(card: ModelCard) -> int:
+    """Returns how many tensors are asked about at a time: all for classes, as starting QEMU takes seconds.
+
+    The probabilities of all pixels of all masks may be gigabytes.
+    """
+    return max(1, MOST_CELLS // values_of(card))
+
+
+class _Tally:
+    """How one file does so far."""
+
+    def __init__(self, model: BundleModel, card: ModelCard, limits: Limits) -> None:
+        self.model, self.card, self.stopped = model, card, ""
+        self.least, self.most = _limits(model.precision, card, limits)
+        self.same: list[float] = []
+        self.max_abs = self.relative = 0.0
+        self.is_finite = True
+        self.golden_wrong: list[str] = []
+
+    def add(self, found: np.ndarray, expected: np.ndarray, golden: Sequence[str]) -> None:
+        """Adds answers to some tensors, (N, classes) or (N, height, width, classes).
+
+        Args:
+            found: those of the file.
+            expected: those of the reference.
+            golden: names of the golden vectors, which come first; the others are pictures.
+        """
+        if found.shape != expected.shape:
+            self.stopped = f"It answers with {found.shape}, expected {expected.shape}."
+            return
+        apart = np.abs(found.astype(np.float64) - expected)
+        largest = np.maximum(np.abs(found), np.abs(expected))
+        shares = (apart / np.maximum(largest, 1e-30))[largest >= SMALL]
+        per_picture = apart.reshape(len(apart), -1).max(axis=1)
+        self.is_finite &= bool(np.isfinite(found).all())
+        self.max_abs = max(self.max_abs, float(apart.max()) if np.isfinite(apart).all() else float("inf"))
+        self.relative = max(self.relative, float(shares.max(initial=0.0)))
+        wrong = zip(golden, per_picture, strict=False)
+        self.golden_wrong += [name for name, one in wrong if not one <= self.most]
+        same = _same(found, expected, self.card)[len(golden) :]
+        self.same += same.reshape(len(same), -1).mean(axis=1).tolist() if len(same) else []
+
+    def judged(self) -> Armv7File:
+        """Returns the figures and what does not hold."""
+        figures = Armv7File(
+            file=Path(self.model.path).name,
+            precision=self.model.precision,
+            size_bytes=self.model.size_bytes,
         )
-    apart = np.abs(found.astype(np.float64) - expected)
-    largest = np.maximum(np.abs(found), np.abs(expected))
-    least, most = _limits(file.precision, card, limits)
-    per_picture = apart.reshape(len(apart), -1).max(axis=1)
-    wrong = tuple(name for name, one in zip(golden, per_picture, strict=False) if not one <= most)
-    agreement = (
-        float(_same(found, expected, card)[len(golden) :].mean()) if len(found) > len(golden) else 1.0
-    )
-    figures = file.model_copy(
-        update={
-            "agreement": agreement,
-            "max_abs": float(apart.max()) if np.isfinite(apart).all() else float("inf"),
-            "relative": float((apart / np.maximum(largest, 1e-30))[largest >= 1e-3].max(initial=0.0)),
-            "golden_wrong": wrong,
-        }
-    )
-    return figures.model_copy(update={"failures": tuple(_failures(figures, found, least, most))})
+        if self.stopped:
+            return figures.model_copy(update={"failures": (self.stopped,)})
+        figures = figures.model_copy(
+            update={
+                "agreement": float(np.mean(self.same)) if self.same else 1.0,
+                "max_abs": self.max_abs,
+                "relative": self.relative,
+                "golden_wrong": tuple(self.golden_wrong),
+            }
+        )
+        failures = _failures(figures, self.least, self.most, is_finite=self.is_finite)
+        return figures.model_copy(update={"failures": tuple(failures)})
 
 
 def _limits(precision: str, card: ModelCard, limits: Limits) -> tuple[float, float]:
@@ -191,8 +240,8 @@ def _same(found: np.ndarray, expected: np.ndarray, card: ModelCard) -> np.ndarra
     return found.argmax(axis=-1) == expected.argmax(axis=-1)
 
 
-def _failures(file: Armv7File, found: np.ndarray, least: float, most: float):
-    if not np.isfinite(found).all():
+def _failures(file: Armv7File, least: float, most: float, *, is_finite: bool) -> Iterator[str]:
+    if not is_finite:
         yield "Some of its probabilities are NaN or infinite."
     if file.agreement < least:
         yield f"Agreement {file.agreement:.4f}, at least {least:g} expected."

@@ -31,11 +31,14 @@ class Calibration(NamedTuple):
     rows: np.ndarray
     """(n,) int64: their places in the split, in order."""
     classes: int
-    """How many classes have a picture among them."""
+    """How many kinds of pictures the split has to draw from: its classes; of several labels also "none"."""
 
 
 def choose_pictures(labels: np.ndarray, *, most: int = PICTURES, seed: int = 0) -> Calibration:
     """Draws the same number of pictures of each class, as far as they go.
+
+    Where a picture may have several labels, those without any count as one more class: a model is asked
+    about such pictures too. With more classes than pictures, the classes are drawn as well.
 
     Args:
         labels: (n,) index of each picture's class, or (n, classes) of 0 and 1 where it may have several.
@@ -46,7 +49,8 @@ def choose_pictures(labels: np.ndarray, *, most: int = PICTURES, seed: int = 0) 
         Invalid: there is no picture, or all are of a single class.
     """
     if labels.ndim == 2:
-        return _choose([np.flatnonzero(labels[:, place]) for place in range(labels.shape[1])], most, seed)
+        bare = np.flatnonzero(~labels.any(axis=1))
+        return _choose([*(np.flatnonzero(column) for column in labels.T), bare], most, seed)
     return _choose([np.flatnonzero(labels == place) for place in np.unique(labels)], most, seed)
 
 
@@ -89,6 +93,7 @@ def load_tensors(path: Path | None, shape: tuple[int, ...]) -> np.ndarray:
         raise Invalid(
             "calibration.shape",
             "Calibration tensors are {dtype} {found}. Expected: uint8 (n, {height}, {width}, {channels}).",
+            do="Convert again, which makes them anew: darkroom export convert --run RUN --precision int8",
             dtype=found.dtype,
             found=found.shape,
             height=shape[0],
@@ -113,6 +118,8 @@ def _choose(places: list[np.ndarray], most: int, seed: int) -> Calibration:
     """Deals the pictures out class by class, until there are enough or none is left."""
     random = np.random.default_rng(seed)
     decks = [random.permutation(one).tolist() for one in places]
+    if len(decks) > most:
+        decks = [decks[place] for place in random.permutation(len(decks))]
     chosen: dict[int, None] = {}
     for turn in range(max((len(deck) for deck in decks), default=0)):
         for deck in decks:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 from darkroom import atomic
 from darkroom.errors import DarkroomError, StorageFailed, Unsupported, refused_by_disk
 from darkroom.export.calibration import load_tensors
-from darkroom.export.exporters import DISK_REFUSED, Exporter, find
+from darkroom.export.exporters import DISK_REFUSED, EXPORTERS, Exporter, find
 from darkroom.export.precisions import PRECISIONS, Recipe
 from darkroom.export.unknown_operation import UnknownOperation
 from darkroom.networks.image_model import ImageModel
@@ -28,6 +34,9 @@ UNKNOWN_OPERATION = re.compile(
 )
 LAYER = re.compile(r"File \"[^\"]*\", line \d+, in \w+\n\s*(\S[^\n]*)")
 """The line of a network's source that the converters quote."""
+
+LONGEST_REASON = 400
+"""Characters of a converter's own words that are shown; some print the whole graph in one line."""
 
 
 def run(*requests: Path) -> int:
@@ -74,7 +83,8 @@ def write_file(exporter: Exporter, model: ImageModel, card: ModelCard, path: Pat
         load_tensors(recipe.calibration, card.contract.shape)  # refused before minutes of work, not after
     module, function = exporter.write.split(":")
     try:
-        getattr(import_module(module), function)(model, card, path, recipe)
+        with _temporary_files_beside(path):
+            getattr(import_module(module), function)(model, card, path, recipe)
     except (DarkroomError, MemoryError, OSError):
         raise
     except Exception as error:  # converters share no base but Exception
@@ -90,11 +100,14 @@ def refused(exporter: Exporter, error: Exception) -> Unsupported:
     words = _words(error)
     found = UNKNOWN_OPERATION.search(words)
     if found is None:
+        reason = words.strip().splitlines()[0] if words.strip() else type(error).__name__
         return Unsupported(
             "export.refused",
             "The converter for {title} refused the network: {reason}",
+            do="The other targets do not need it: darkroom export convert --run RUN --targets {others}",
             title=exporter.title,
-            reason=words.strip().splitlines()[0] if words.strip() else type(error).__name__,
+            reason=reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…",
+            others=",".join(name for name in EXPORTERS if name != exporter.name),
         )
     return _unknown(exporter, next(group for group in found.groups() if group), words)
 
@@ -118,6 +131,26 @@ def _unknown(exporter: Exporter, operation: str, words: str) -> Unsupported:
     )
 
 
+@contextmanager
+def _temporary_files_beside(path: Path) -> Iterator[None]:
+    """Keeps what a library puts into its temporary folder beside the file; it goes when the block ends.
+
+    coremltools removes its packages when the process ends by itself: one that is killed, or that goes on,
+    would leave some for every file, each as large as the file.
+    """
+    before, named = tempfile.tempdir, os.environ.get("TMPDIR")
+    with atomic.scratch_folder(path.parent) as scratch:
+        tempfile.tempdir = os.environ["TMPDIR"] = str(scratch)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+            if named is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = named
+
+
 def _without_room(why: str) -> int:
     sys.stderr.write(f"{why}\n")
     return DISK_REFUSED
@@ -131,5 +164,12 @@ def _words(error: BaseException | None) -> str:
     return "\n".join(said)
 
 
+def _end_with_the_parent() -> None:
+    """Waits for the end of the input, which is that of the process that asked, and ends this one."""
+    os.read(sys.stdin.fileno(), 1)  # not by way of the stream, whose lock the end of the process needs
+    signal.raise_signal(signal.SIGTERM)  # nothing is left to be flushed: nobody reads it any more
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     raise SystemExit(run(*map(Path, sys.argv[1:])))

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from darkroom.export.choice_report import Candidate, PrecisionReport
 from darkroom.export.exporters import find
 from darkroom.export.losses import METRIC, loss_of, metric_of
-from darkroom.export.precisions import PRECISIONS
+from darkroom.export.precisions import PLAIN, PRECISIONS
 from darkroom.export.report import ConvertedFile, FileParity, ParityReport
+from darkroom.records import Limits
 
 __all__ = ["choose"]
 
 ALIKE = 1.02
 """Recipes of one precision store the same weights: sizes that differ by less than this, as a factor, count
-as the same, and the smaller loss decides."""
+as the same, and the answers decide."""
 
 
 def choose(
@@ -27,8 +28,10 @@ def choose(
     """Returns what was tried and what was chosen.
 
     Of each target and precision one file is kept: of those that meet the brief the smallest, and of equally
-    small ones the one that loses least. A float32 file is kept in any case; whether it agrees is asked
-    later, on the test pictures. Of what is kept for a target the smallest is its chosen file.
+    small ones the one that answers most pictures as PyTorch does. A float32 file is kept as well; whether
+    it agrees is asked later, on the test pictures. It is left out only where it is too large, which no
+    picture changes, and another file of its target meets the brief. Of what is kept for a target the
+    smallest is its chosen file.
 
     Args:
         parity: how all files compare with PyTorch.
@@ -39,7 +42,8 @@ def choose(
     recipes = {file.path.name: file.recipe for file in files}
     tried = [_candidate(file, recipes[file.file]) for file in parity.files]
     front = _fronts(tried)
-    kept = _kept(tried)
+    large = {place for place, file in enumerate(parity.files) if _is_too_large(file, parity.limits)}
+    kept = _kept(tried, large)
     chosen = _chosen(tried, kept)
     marked = tuple(
         one.model_copy(
@@ -50,7 +54,7 @@ def choose(
     metric, pictures = METRIC[parity.task], _pictures(parity)
     return PrecisionReport(
         candidates=marked,
-        words=tuple(_words(marked, pictures, metric, run)),
+        words=tuple(_words(marked, large, pictures, metric, run)),
         metric=metric,
         task=parity.task,
         reference_metric=_reference_metric(parity),
@@ -76,6 +80,16 @@ def _candidate(file: FileParity, recipe: str) -> Candidate:
         latency_ms=file.latency and file.latency.p50_ms,
         missed=file.failures,
     )
+
+
+def _is_too_large(file: FileParity, limits: Limits) -> bool:
+    """Returns whether a file takes more bytes, on the disk or while it answers, than the brief allows."""
+    taken = {
+        "model_bytes": file.size_bytes,
+        "memory_bytes": file.memory.added_bytes if file.memory is not None else 0,
+    }
+    most = {name: getattr(limits, name) for name in taken}
+    return any(bound is not None and taken[name] > bound for name, bound in most.items())
 
 
 def _reference_metric(parity: ParityReport) -> float:
@@ -107,13 +121,20 @@ def _aims(one: Candidate) -> tuple[float, float, float]:
     )
 
 
-def _kept(tried: Sequence[Candidate]) -> set[int]:
-    """Returns the places of the files that go into the bundle: one per target and precision at most."""
+def _kept(tried: Sequence[Candidate], large: set[int]) -> set[int]:
+    """Returns the places of the files that go into the bundle: one per target and precision at most.
+
+    Args:
+        tried: all files.
+        large: places of those that are too large.
+    """
     places: dict[tuple[str, str], list[int]] = {}
     for place, one in enumerate(tried):
         if not one.missed or PRECISIONS[one.precision].exact:
             places.setdefault((one.target, one.precision), []).append(place)
-    return {_best(tried, found) for found in places.values()}
+    kept = {_best(tried, found) for found in places.values()}
+    served = {tried[place].target for place in kept if not tried[place].missed}
+    return {place for place in kept if place not in large or tried[place].target not in served}
 
 
 def _best(tried: Sequence[Candidate], places: Sequence[int]) -> int:
@@ -123,8 +144,12 @@ def _best(tried: Sequence[Candidate], places: Sequence[int]) -> int:
 
 
 def _regret(one: Candidate) -> tuple[float, float, float]:
-    """Returns what tells equally small files apart: the loss, then other answers, then the difference."""
-    return one.loss.value if one.loss is not None else float("inf"), -one.agreement, one.max_abs
+    """Returns what tells equally small files apart: other answers, then the loss, then the difference.
+
+    Each other answer says something of the rounding; in the loss those that turned out right by chance are
+    set off against those that turned out wrong.
+    """
+    return -one.agreement, one.loss.value if one.loss is not None else float("inf"), one.max_abs
 
 
 def _chosen(tried: Sequence[Candidate], kept: set[int]) -> Mapping[str, int]:
@@ -142,7 +167,9 @@ def _pictures(parity: ParityReport) -> str:
     return f"{' and '.join(parts) or f'{parity.image_count:,}'} pictures"
 
 
-def _words(tried: Sequence[Candidate], pictures: str, metric: str, run: str) -> Iterator[str]:
+def _words(
+    tried: Sequence[Candidate], large: set[int], pictures: str, metric: str, run: str
+) -> Iterator[str]:
     """Yields for each target which file was chosen and why, then what was left out and why."""
     for target in dict.fromkeys(one.target for one in tried):
         own = [one for one in tried if one.target == target]
@@ -161,9 +188,11 @@ def _words(tried: Sequence[Candidate], pictures: str, metric: str, run: str) -> 
             of_it = [one for one in own if one.precision == precision]
             if not any(one.kept for one in of_it):
                 best = min(of_it, key=_regret)
+                by = "" if best.recipe == PLAIN else f"by its best recipe, {best.recipe}: "
+                is_large = any(tried[place] is best for place in large)
                 yield (
-                    f"{title} {precision} is left out: by its best recipe, {best.recipe}: "
-                    f"{' '.join(best.missed)} {_remedy(precision, run)}"
+                    f"{title} {precision} is left out: {by}{' '.join(best.missed)} "
+                    f"{_remedy(precision, run, is_large=is_large)}"
                 )
 
 
@@ -184,7 +213,9 @@ def _against_float32(chosen: Candidate, own: Sequence[Candidate]) -> str:
     return f"; float32 has {plain.size_bytes / 1e6:.2f} MB"
 
 
-def _remedy(precision: str, run: str) -> str:
+def _remedy(precision: str, run: str, *, is_large: bool) -> str:
+    if is_large:
+        return "What may help: a smaller network, darkroom model networks says which can meet the brief."
     if PRECISIONS[precision].calibrated:
         return f"What may help: darkroom model quantise --run {run}, then convert the run that it makes."
     return "Ask for a finer precision, or widen the limit in [brief.limits]."

@@ -84,7 +84,7 @@ class Comparison:
         self.session: Session | None = None
         self.max_abs = self.sum_abs = self.sum_squares = self.load_ms = 0.0
         self.embedding_max_abs: float | None = None
-        self.cells = self.not_finite = self.agreeing = self.flip_count = 0
+        self.cells = self.not_finite = self.embedding_not_finite = self.agreeing = self.flip_count = 0
         self.right: list[bool] = []
         self.alike: list[float] = []
         self.flips: list[Flip] = []
@@ -127,8 +127,19 @@ class Comparison:
         self.sum_squares += float(np.square(known).sum())
         self.not_finite += _not_finite(answer.probabilities)
         if answer.embedding is not None and reference.embedding is not None:
-            apart = float(np.abs(answer.embedding - reference.embedding).max(initial=0.0))
-            self.embedding_max_abs = max(self.embedding_max_abs or 0.0, apart)
+            self._add_embeddings(reference.embedding, answer.embedding)
+
+    def _add_embeddings(self, expected: np.ndarray, given: np.ndarray) -> None:
+        """Adds how far embeddings (n, E) lie apart, and counts what is no number."""
+        if given.shape != expected.shape:
+            self._stop(
+                f"It gives embeddings of {given.shape[1:]} numbers, PyTorch of {expected.shape[1:]}."
+            )
+            return
+        self.embedding_not_finite += _not_finite(given)
+        apart = np.abs(given - expected)
+        largest = float(apart[np.isfinite(apart)].max(initial=0.0))
+        self.embedding_max_abs = max(self.embedding_max_abs or 0.0, largest)
 
     def check_golden(self, golden: GoldenVectors, limits: Limits) -> None:
         """Asks about the golden vectors, from the picture's bytes on."""
@@ -234,6 +245,7 @@ class Comparison:
             "mean_abs": self.sum_abs / max(1, self.cells),
             "psnr_db": -10 * float(np.log10(mean_square)) if mean_square else None,
             "embedding_max_abs": self.embedding_max_abs,
+            "embedding_not_finite": self.embedding_not_finite,
             "not_finite": self.not_finite,
             "load_ms": self.load_ms,
             "memory": self.memory,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from darkroom import atomic, errors
+from darkroom import atomic
 from darkroom.bundle import copy_model, size_of
 from darkroom.errors import DarkroomError, StorageFailed, Unsupported
 from darkroom.export.calibration import refuse_lack
@@ -29,6 +30,9 @@ from darkroom.records import ModelCard
 from darkroom.settings import available_cores
 
 __all__ = ["convert"]
+
+CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP")
+"""Signals by which native code ends itself. Source: signal(7)."""
 
 MOST_AT_A_TIME = 2
 """Converters that run side by side; each takes 0.4 to 0.7 GB and more."""
@@ -162,7 +166,10 @@ def _group(
         requests = [_request(one, weights, calibration) for one in group]
     except DarkroomError as error:
         return [error] * len(group)
-    ended = _child(requests)
+    try:
+        ended = _child(requests)
+    except OSError as error:
+        return [_not_started(group[0], error)] * len(group)
     return [_taken(one, request, ended) for one, request in zip(group, requests, strict=True)]
 
 
@@ -173,7 +180,7 @@ def _taken(
     try:
         refusal, seconds = request.with_name("refusal.json"), request.with_name("seconds")
         if refusal.is_file():
-            raise _restored(json.loads(refusal.read_text()))
+            raise DarkroomError.from_dict(json.loads(refusal.read_text()))
         if not seconds.is_file():
             raise _ended(wanted, ended.returncode, ended.stdout)
         _put(request.with_name(wanted.path.name), wanted.path)
@@ -225,20 +232,21 @@ def _request(wanted: _Wanted, weights: Path, calibration: Path | None) -> Path:
 
 
 def _child(requests: Sequence[Path]) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        # -P: a file of the user's that is called like a library must not take its place.
-        [sys.executable, "-P", "-W", "ignore", "-m", "darkroom.export.child", *map(str, requests)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,  # not a file: on a full disk the words would be lost with it
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        check=False,
-    )
-
-
-def _restored(refusal: dict[str, str]) -> DarkroomError:
-    kind = getattr(errors, refusal["kind"], DarkroomError)
-    return kind(refusal["id"], "{message}", do="{hint}", message=refusal["error"], hint=refusal["hint"])
+    """Runs a converter to its end; it ends as well when this process does, however that happens."""
+    heard, held = os.pipe()
+    try:
+        return subprocess.run(
+            # -P: a file of the user's that is called like a library must not take its place.
+            [sys.executable, "-P", "-W", "ignore", "-m", "darkroom.export.child", *map(str, requests)],
+            stdin=heard,  # nothing is ever said there: it ends with the process that holds the other end
+            stdout=subprocess.PIPE,  # not a file: on a full disk the words would be lost with it
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            check=False,
+        )
+    finally:
+        os.close(heard)
+        os.close(held)
 
 
 def _ended(wanted: _Wanted, code: int, words: bytes) -> DarkroomError:
@@ -246,13 +254,48 @@ def _ended(wanted: _Wanted, code: int, words: bytes) -> DarkroomError:
     last = lines[-1].strip() if lines else "none"
     if code == DISK_REFUSED:
         return _disk(wanted.path.parent, last)
+    if code < 0:
+        return Unsupported(
+            "export.converter-killed",
+            "The converter for {title} {how}. Its last words: {words}",
+            do="Close what takes memory, or convert one target at a time: "
+            "darkroom export convert --run RUN --targets {target}",
+            title=wanted.exporter.title,
+            how=_spoken_end(-code),
+            words=last,
+            target=wanted.exporter.name,
+        )
     return Unsupported(
         "export.converter-ended",
         "The converter for {title} ended with code {code}. Its last words: {words}",
+        do="Convert again, this target alone: darkroom export convert --run RUN --targets {target}",
         title=wanted.exporter.title,
         code=code,
         words=last,
+        target=wanted.exporter.name,
     )
+
+
+def _not_started(wanted: _Wanted, error: OSError) -> DarkroomError:
+    return Unsupported(
+        "export.converter-not-started",
+        "The system starts no process for the converter for {title}: {why}.",
+        do="Close what takes memory or processes, then convert again.",
+        title=wanted.exporter.title,
+        why=error.strerror or error,
+    )
+
+
+def _spoken_end(number: int) -> str:
+    """Returns what a signal did to a process: it broke by itself, or was ended by somebody."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if name in CRASHES:
+        return f"crashed ({name})"
+    why = ", as systems do that run out of memory" if number == signal.SIGKILL else ""
+    return f"was ended from outside by {name}{why}"
 
 
 def _disk(folder: Path, reason: str) -> StorageFailed:

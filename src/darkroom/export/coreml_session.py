@@ -8,12 +8,13 @@ from __future__ import annotations
 import platform
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from darkroom.errors import DarkroomError, Unsupported
+from darkroom.errors import Unsupported
 from darkroom.export.quiet import quiet
 from darkroom.serving.runtimes import (
     Answer,
@@ -25,10 +26,13 @@ from darkroom.serving.runtimes import (
     wrong_input,
 )
 
-__all__ = ["WEIGHTS", "CoreMLSession", "read_program"]
+__all__ = ["WEIGHTS", "CoreMLSession", "in_order", "read_program"]
 
 PROGRAM = Path("Data/com.apple.CoreML/model.mlmodel")
 WEIGHTS = Path("Data/com.apple.CoreML/weights")
+
+PROBABILITIES, EMBEDDING = "probabilities", "embedding"
+"""Names of the outputs, as they are written here."""
 
 GREY, RGB = 10, 20
 """Source: FeatureTypes.proto, ImageFeatureType.ColorSpace."""
@@ -50,22 +54,39 @@ class CoreMLSession:
         with quiet():
             spec = read_program(path)
             self.input_shape = _input_shape(path, spec)
+            _check_outputs(path, spec)
             self.carried = _carried(path, spec)
-            self._engine: _Engine = _engine(path, spec, threads)
+            self._engine: _Engine = _engine(path, spec, threads, self.carried.labels or ())
         self.runtime = self._engine.runtime
         self._lock = threading.Lock()
 
     def run(self, tensors: np.ndarray) -> Answer:
-        """Answers to (N, height, width, channels) uint8."""
+        """Answers to (N, height, width, channels) uint8.
+
+        Raises:
+            Unsupported: the program stops.
+        """
         if len(tensors) == 0:
             blank = self.run(np.zeros((1, *self.input_shape), np.uint8))
             return Answer(blank.probabilities[:0], None if blank.embedding is None else blank.embedding[:0])
         with self._lock:
-            given = [self._engine.answer(tensor) for tensor in tensors]
-        probabilities = np.stack([one["probabilities"] for one in given]).astype(np.float32)
-        if "embedding" not in given[0]:
+            given = [self._asked(tensor) for tensor in tensors]
+        probabilities = np.stack([one[PROBABILITIES] for one in given]).astype(np.float32)
+        if EMBEDDING not in given[0]:
             return Answer(probabilities, None)
-        return Answer(probabilities, np.stack([one["embedding"] for one in given]).astype(np.float32))
+        return Answer(probabilities, np.stack([one[EMBEDDING] for one in given]).astype(np.float32))
+
+    def _asked(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        try:
+            return self._engine.answer(tensor)
+        except Exception as error:  # of Core ML, or of an operation with shapes that do not fit
+            raise Unsupported(
+                "coreml.stopped",
+                "{path} stopped while answering: {why}",
+                do="Convert the run again: darkroom export convert --run RUN --targets coreml",
+                path=self.path,
+                why=_first_line(error),
+            ) from error
 
 
 class _Interpreted:
@@ -92,12 +113,10 @@ class _Interpreted:
 class _OnAMac:
     """Core ML itself."""
 
-    def __init__(self, path: Path, spec: Any) -> None:
+    def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
         import coremltools as ct
 
-        self.model = ct.models.MLModel(str(path))
-        labels = spec.description.metadata.userDefined.get("labels")
-        self.labels = labels_of_json(labels) or ()
+        self.model, self.labels = ct.models.MLModel(str(path)), labels
         self.runtime = f"Core ML of macOS {platform.mac_ver()[0]}"
 
     def answer(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
@@ -105,35 +124,55 @@ class _OnAMac:
 
         picture = Image.fromarray(tensor[..., 0] if tensor.shape[2] == 1 else tensor)
         given = self.model.predict({"image": picture})
-        of_each = given["probabilities"]
+        of_each = given[PROBABILITIES]
         if isinstance(of_each, dict):
-            given["probabilities"] = np.array([[of_each[label] for label in self.labels]])
+            given[PROBABILITIES] = in_order(of_each, self.labels)[None]
         return {
             name: np.asarray(value)[0] for name, value in given.items() if isinstance(value, np.ndarray)
         }
 
 
-def _engine(path: Path, spec: Any, threads: int) -> _Engine:
+def in_order(of_each: Mapping[str, float], labels: Sequence[str]) -> np.ndarray:
+    """Returns a classifier's dictionary as (classes) float64, in the order that its program names."""
+    return np.array([of_each[label] for label in labels])
+
+
+def _engine(path: Path, spec: Any, threads: int, labels: tuple[str, ...]) -> _Engine:
     """Returns what runs a program here.
 
+    Args:
+        path: the model.
+        spec: its description.
+        threads: threads that one answer may use.
+        labels: the classes as the program itself orders them.
+
     Raises:
-        Unsupported: it holds an operation that the interpreter lacks.
+        Unsupported: it holds an operation, or a parameter of one, that the interpreter lacks.
         Damaged: its weights are not what the program expects.
     """
     if sys.platform == "darwin":
-        return _OnAMac(path, spec)
-    from darkroom.export.mil.program import unknown_operations
+        try:
+            return _OnAMac(path, labels)
+        except Exception as error:  # Core ML's own words, without a base
+            raise damaged(path, f"Core ML does not load it: {_first_line(error)}") from error
+    from darkroom.export.mil.program import UnknownParameter, unknown_operations
 
     unknown = unknown_operations(spec)
     if unknown:
         raise _lacking(path, unknown[0])
     try:
         return _Interpreted(path, spec, threads)
+    except UnknownParameter as error:
+        raise _lacking(path, str(error)) from error
     except Exception as error:  # coremltools' reader has no base of its own for what it refuses
-        raise damaged(path, f"its program cannot be read: {error}") from error
+        raise damaged(path, f"its program cannot be read: {_first_line(error)}") from error
 
 
-def _lacking(path: Path, operation: str) -> DarkroomError:
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400].rstrip(".")
+
+
+def _lacking(path: Path, operation: str) -> Unsupported:
     return Unsupported(
         "coreml.operation-unknown",
         "Without a Mac, Darkroom runs a Core ML program's operations itself, and it does not know the "
@@ -177,12 +216,36 @@ def _input_shape(path: Path, spec: Any) -> tuple[int, int, int]:
     return int(picture.height), int(picture.width), 3 if picture.colorSpace == RGB else 1
 
 
+def _check_outputs(path: Path, spec: Any) -> None:
+    """Checks that one of the outputs is what is read as the answer.
+
+    Raises:
+        Unsupported: none is.
+    """
+    names = [output.name for output in spec.description.output]
+    if PROBABILITIES not in names:
+        raise Unsupported(
+            "coreml.no-probabilities",
+            "{path} has no output called probabilities; it has {names}.",
+            do="Rename its output with coremltools (rename_feature), or convert the run here.",
+            path=path,
+            names=", ".join(names) or "none",
+        )
+
+
 def _carried(path: Path, spec: Any) -> Carried:
-    """Reads the metadata; of a classifier the labels are those of the operation that names the class."""
+    """Reads the metadata; of a classifier the labels are those of the operation that names the class.
+
+    Raises:
+        Damaged: that operation names no list of words.
+    """
     facts = spec.description.metadata.userDefined
     card: str | None = facts.get("model_card")
     if spec.description.predictedFeatureName:
-        return carried(path, card, _class_labels(spec))
+        try:
+            return carried(path, card, _class_labels(spec))
+        except IndexError as error:
+            raise damaged(path, "its classes cannot be read") from error
     return carried(path, card, labels_of_json(facts.get("labels")))
 
 

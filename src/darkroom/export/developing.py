@@ -88,10 +88,13 @@ class Development:
                 break
             if transform is None and name in GEOMETRY:
                 return None
-            if name in changed:
-                held = changed[name](held, transform) if transform is not None else held
-            else:
-                held = _pixels(run(held))
+            try:
+                if name in changed:
+                    held = changed[name](held, transform) if transform is not None else held
+                else:
+                    held = _pixels(run(held))
+            except ValueError:
+                return None  # a side's pixels may be of a size or kind that the next step does not take
         return held
 
     def _steps(self, transform: Transform | None) -> Any:

@@ -7,20 +7,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from darkroom.bundle.dump import DumpPicture, step_order
+from darkroom.bundle.dump import DumpPicture, is_known, step_order
 from darkroom.bundle.dump_reader import DumpFile
 from darkroom.errors import DarkroomError, Invalid
 from darkroom.export.answer_walk import Given, walk_answers
-from darkroom.export.divergence_report import Divergence, StepCheck, StepDifference
+from darkroom.export.divergence_report import Divergence, LayerPair, StepCheck, StepDifference
 from darkroom.export.input_walk import hold_input
 from darkroom.export.layers import Layer
 from darkroom.export.pixel_causes import LOOKED_AT, explain_pixels
 from darkroom.export.pixel_walk import Parting, PixelWalk, walk_pixels
+from darkroom.export.portions import MOST_VALUES, values_of
 from darkroom.export.sides import Side
 from darkroom.export.unseen_steps import explain_by_answers
 from darkroom.records import Contract, Limits, ModelCard
 
 __all__ = ["compare_dump", "compare_sides"]
+
+MAYBE = {"note": "may be the decoder's: put decode into the dump"}
+"""Of a step of lossy pictures whose difference is small enough for the decoder's."""
 
 MOST_LAYERS_OF = 4
 """Pictures whose layers are held against each other; those of large networks take 100 MB each."""
@@ -60,7 +64,9 @@ def compare_dump(
             some, said = explain_pixels(chosen, gathered.others.get(step, ()))
             found += some
             notes += said
-    _hold_rest(file, reference, limits, gathered, checks, found, notes)
+            if said and not some:
+                checks = [one.model_copy(update=MAYBE) if one.step == step else one for one in checks]
+    _hold_rest(file, reference, limits, gathered, checks, found, notes, find_bytes)
     return Divergence(
         side=file.dump.side.title,
         reference=reference.title,
@@ -119,7 +125,7 @@ class _Gathered:
     """Per step the pictures that part there beyond those that are kept."""
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    layers: tuple = ()
+    layers: tuple[LayerPair, ...] = ()
 
     def add(self, picture: DumpPicture, walk: PixelWalk) -> None:
         parted = {one.step for one in walk.partings}
@@ -154,24 +160,28 @@ def _hold_rest(
     checks: list[StepCheck],
     found: list[StepDifference],
     notes: list[str],
+    find_bytes: Callable[[DumpPicture], bytes | None],
 ) -> None:
     """Compares from the tensor on: the input, layers, probabilities, labels, what the user was told."""
     known = [picture for picture in file.dump.pictures if picture.name in gathered.tensors]
     check, difference = hold_input(file, known, gathered.tensors, reference)
     checks += [check] if check is not None else []
     found += [difference] if difference is not None else []
+    told = _told(file) if reference.card.task == "classification" else []
     given, own = _given(file, reference, known, gathered, notes)
     if given is None:
+        found += told
         return
     seen = walk_answers(reference, given, limits, own)
     checks += seen.checks
     notes += seen.notes
     gathered.layers = seen.layers
-    told = seen.found
-    if told and not found and told[0].step in ("probabilities", "layer", "channels", "normalise"):
-        told = explain_by_answers(file, reference, given, told)
-    found += told
-    found += _told(file)
+    parted = seen.found
+    if parted and not found and parted[0].step in ("probabilities", "layer", "channels", "normalise"):
+        parted = explain_by_answers(
+            file.dump.pictures, reference, given, parted, lambda one: file.original(one) or find_bytes(one)
+        )
+    found += [*parted, *told]
 
 
 def _given(
@@ -179,12 +189,22 @@ def _given(
 ) -> tuple[Given | None, list[Layer]]:
     """Returns what the dump says from the tensor on, and the reference's layers for the same tensors."""
     answered = [picture for picture in known if "probabilities" in picture.steps]
+    most = max(1, MOST_VALUES // values_of(reference.card))
+    if len(answered) > most:
+        notes.append(f"The answers of the first {most:,} of {len(answered):,} pictures were compared.")
+        answered = answered[:most]
     probabilities = [file.step(picture, "probabilities") for picture in answered]
     _check_lengths(file, [one for one in probabilities if one is not None])
     with_layers = [picture for picture in known if picture.layers]
     pictures = answered or with_layers
     if not pictures:
-        notes.append("The dump holds no probabilities, so nothing after the tensor was compared.")
+        silent = not any("probabilities" in picture.steps for picture in file.dump.pictures)
+        why = (
+            "holds no probabilities"
+            if silent
+            else "tells no tensor to its probabilities, and nobody has one"
+        )
+        notes.append(f"The dump {why}, so nothing after the tensor was compared.")
         return None, []
     tensors = np.stack([gathered.tensors[picture.name] for picture in pictures])
     layers, own = [], []
@@ -246,8 +266,6 @@ def _layers(side: Side, tensors: np.ndarray, notes: list[str]) -> list[Layer]:
 
 
 def _unknown_notes(file: DumpFile, card: ModelCard) -> list[str]:
-    from darkroom.bundle.dump import is_known
-
     names = {step for picture in file.dump.pictures for step in picture.steps if not is_known(step)}
     left_out = {
         step
@@ -268,8 +286,11 @@ def _told(file: DumpFile) -> list[StepDifference]:
     labels, wrong = file.dump.labels, {}
     for picture in file.dump.pictures:
         answers = file.step(picture, "probabilities") if picture.answer in labels else None
-        if answers is not None and answers.ndim == 1 and labels[int(answers.argmax())] != picture.answer:
-            wrong[picture.name] = (picture.answer, labels[int(answers.argmax())])
+        if answers is None or answers.ndim != 1 or not np.isfinite(answers).all():
+            continue
+        _check_lengths(file, [answers])
+        if (first := labels[int(answers.argmax())]) != picture.answer:
+            wrong[picture.name] = (picture.answer, first)
     if not wrong:
         return []
     name, (told, first) = next(iter(wrong.items()))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from darkroom.bundle.dump import Dump, DumpSide
 from darkroom.bundle.dump_writer import DumpedPicture
+from darkroom.errors import InvalidImage
 from darkroom.export.sides import Side
-from darkroom.images import apply_contract, decode
+from darkroom.images import Decoded, apply_contract, decode
 from darkroom.records import now
 
-__all__ = ["dumped_pictures", "head_of"]
+__all__ = ["decoded", "dumped_pictures", "head_of"]
 
 AT_A_TIME = 4
 """Pictures that go through the network together; layers of large networks take 100 MB each."""
@@ -50,22 +52,22 @@ def head_of(side: Side, *, bundle: str = "", file: Path | None = None) -> Dump:
 
 
 def dumped_pictures(
-    side: Side, pictures: Sequence[tuple[str, bytes]], *, layers: bool
+    side: Side, pictures: Iterable[tuple[str, bytes]], *, layers: bool
 ) -> Iterator[DumpedPicture]:
     """Yields what becomes of each picture, a few at a time.
 
     Args:
         side: what answers.
-        pictures: names with encoded bytes.
+        pictures: names with encoded bytes; a few are held at a time.
         layers: what each layer gives as well.
 
     Raises:
-        InvalidImage: bytes are no picture.
+        InvalidImage: bytes are no picture; the message names it.
         Unsupported: the side hands out no layers, and they were asked for.
     """
-    for start in range(0, len(pictures), AT_A_TIME):
-        part = pictures[start : start + AT_A_TIME]
-        read = [decode(data) for _, data in part]
+    waiting = iter(pictures)
+    while part := list(islice(waiting, AT_A_TIME)):
+        read = [decoded(name, data) for name, data in part]
         traced = [apply_contract(one, side.card.contract, trace=True) for one in read]
         tensors = np.stack([one.tensor for one in traced])
         probabilities, logits = side.probabilities(tensors), side.logits(tensors)
@@ -89,3 +91,21 @@ def dumped_pictures(
                 if answers.ndim == 1 and side.card.task == "classification"
                 else "",
             )
+
+
+def decoded(name: str, data: bytes) -> Decoded:
+    """Returns the pixels of encoded bytes.
+
+    Args:
+        name: what the picture is called, for the message.
+        data: its bytes.
+
+    Raises:
+        InvalidImage: they are no picture that can be read.
+    """
+    try:
+        return decode(data)
+    except InvalidImage as error:
+        raise InvalidImage(
+            "dump.picture", "{name}: {why}", do="{hint}", name=name, why=error.message, hint=error.hint
+        ) from error

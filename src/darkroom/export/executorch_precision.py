@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from darkroom.export.calibration import load_tensors
+from darkroom.export.fitted_weights import in_recipe
 from darkroom.export.precisions import Recipe
 from darkroom.networks.image_model import ImageModel
 
@@ -62,7 +63,8 @@ def _quantised(model: ImageModel, image: Tensor, recipe: Recipe) -> ExportedProg
 
     # It comes with executorch, which says in what version.
     pt2e = import_module("torchao.quantization.pt2e.quantize_pt2e")
-    tensors = load_tensors(recipe.calibration, tuple(image.shape[1:]))
+    shape = tuple(image.shape[1:])
+    tensors, model = load_tensors(recipe.calibration, shape), in_recipe(model, shape, recipe)
     kept = tuple(str(part) for part in recipe.options.get("float", ()))
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
     quantizer.set_filter_function(lambda node: _in_network(node) and not _within(node, kept))

@@ -124,15 +124,27 @@ def _carried(path: Path, program: Any) -> Carried:
     def text(name: str) -> str | None:
         if name not in program.method_names:
             return None
-        said = program.load_method(name).execute([])
+        try:
+            said = program.load_method(name).execute([])
+        except RuntimeError as error:
+            raise damaged(path, f"its method `{name}` cannot be run") from error
         return said[0] if said and isinstance(said[0], str) else None
 
     return carried(path, text("model_card"), labels_of_json(text("labels")))
 
 
 def _input_shape(path: Path, facts: Any) -> tuple[int, ...]:
-    taken = facts.input_tensor_meta(0)
+    """Returns (height, width, channels) of what the program takes.
+
+    Raises:
+        Unsupported: it takes something else than one uint8 tensor, or gives no tensor.
+    """
+    try:
+        taken = facts.input_tensor_meta(0)
+        facts.output_tensor_meta(0)
+    except Exception as error:  # the library's own, for what is no tensor or is not there
+        raise wrong_input(path, "what is no tensor, or gives none", ()) from error
     shape = tuple(taken.sizes())
-    if taken.dtype() != BYTE or len(shape) != 4:
+    if facts.num_inputs() != 1 or taken.dtype() != BYTE or len(shape) != 4:
         raise wrong_input(path, f"type {taken.dtype()}", shape)
     return shape[1:]

@@ -7,7 +7,6 @@ same name in `serving/runtimes.py`; `tests/conformance/test_exporters.py` then r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from darkroom.errors import MissingExtra, NotFound, Unsupported, among
 from darkroom.export.precisions import INT8, Recipe
@@ -54,15 +53,18 @@ class Exporter:
             Unsupported: this format is not written in this precision.
             MissingExtra: a package that it needs is not installed.
         """
+        from darkroom.serving.runtimes import is_present
+
         if precision not in self.precisions:
             raise Unsupported(
                 "export.precision",
                 "{title} is not written as {precision}. Known: {known}.",
+                do="Name one of them: darkroom export convert --run RUN --precision float32",
                 title=self.title,
                 precision=precision,
                 known=", ".join(self.precisions),
             )
-        absent = [module for module in self.modules if not _present(module)]
+        absent = [module for module in self.modules if not is_present(module)]
         if absent:
             raise MissingExtra(
                 "extra.exporter",
@@ -109,6 +111,7 @@ EXPORTERS: dict[str, Exporter] = {
             modules=("executorch", "torchao"),
             write="darkroom.export.executorch_file:write",
             several=(
+                Recipe(precision="int8", name="fitted", options={"fitted": True}),
                 Recipe(precision="int8", name="per-channel"),
                 Recipe(precision="int8", name="float-head", options={"float": ["network.head"]}),
             ),
@@ -142,13 +145,7 @@ def find(name: str) -> Exporter:
         raise NotFound(
             "export.target-unknown",
             'No export target "{name}". Known: {known}.{nearest}',
+            do="Name one of them: darkroom export convert --run RUN --targets onnx",
             **among(name, EXPORTERS),
         )
     return EXPORTERS[name]
-
-
-def _present(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False

@@ -153,11 +153,19 @@ Ask = Callable[[np.ndarray], list[np.ndarray]]
 def _opened(path: Path, threads: int = 1, *, plain: bool = True) -> tuple[Ask, Given]:
     runtime = runtime_of(path)
     if not path.is_file():
-        raise NotFound("model.missing", "No model file at {path}.", path=path)
+        raise NotFound(
+            "model.missing",
+            "No model file at {path}.",
+            do="Check the path; a run's files are made by: darkroom export convert --run RUN",
+            path=path,
+        )
     runtime.require()
     if runtime.name not in ("litert", "onnx"):
         raise Unsupported(
-            "adopt.kind", "{path} cannot be adopted: only .onnx and .tflite files can.", path=path
+            "adopt.kind",
+            "{path} cannot be adopted: only .onnx and .tflite files can.",
+            do="Export the model as ONNX or TFLite first, then: darkroom export adopt model.onnx",
+            path=path,
         )
     try:
         return (_litert if runtime.name == "litert" else _onnx)(path, threads, plain)
@@ -216,7 +224,13 @@ def _onnx_port(path: Path, node: Any) -> Port:
     kinds = {"float": "float32", "double": "float64"}
     name = str(node.type).removeprefix("tensor(").removesuffix(")")
     if node.shape is None or name.startswith("seq("):
-        raise Invalid("adopt.no-tensor", "{name} of {path} is no tensor.", name=node.name, path=path)
+        raise Invalid(
+            "adopt.no-tensor",
+            "{name} of {path} is no tensor.",
+            do="Export the model again with tensors alone as inputs and outputs.",
+            name=node.name,
+            path=path,
+        )
     return Port(
         name=node.name,
         dtype=kinds.get(name, name),

@@ -10,10 +10,16 @@ from darkroom.export.precisions import PRECISIONS
 from darkroom.export.report import FileParity
 from darkroom.records import Gate, Limits, Task
 from darkroom.records.numbers import number
+from darkroom.serving import find as find_runtime
 
 __all__ = ["bundle_gate", "file_gates", "unmeasured_files"]
 
 UNMEASURED = "not measured yet: darkroom export verify"
+
+BY_A_STAND_IN = (
+    "not measured: something else answers here than on the device; on a Mac: darkroom export verify"
+)
+"""Of a file whose own runtime is not on this host, so that its time and memory here say nothing."""
 
 UNITS: dict[str, Literal["share", "probability", "bytes", "ms"]] = {
     "parity_agreement": "share",
@@ -158,7 +164,8 @@ def _agreement(file: FileParity, least: float, limit: str = "parity_agreement") 
 
 def _memory(file: FileParity, most: int) -> Gate:
     if file.memory is None:
-        return _at_most("memory_bytes", most, file.file, None, note=UNMEASURED)
+        note = BY_A_STAND_IN if find_runtime(file.target).stand_in else UNMEASURED
+        return _at_most("memory_bytes", most, file.file, None, note=note)
     note = f"on top of {file.memory.baseline_bytes:,} bytes of interpreter and library, on this host"
     return _at_most("memory_bytes", most, file.file, file.memory.added_bytes, note=note)
 
@@ -168,7 +175,7 @@ def _latency(file: FileParity, most: float) -> Gate:
     slower = gate.verdict == "fail"
     note = f"{'slower' if slower else 'not slower'} than wished, on this host; a phone is unmeasured"
     if file.latency is None:
-        note = "not timed"
+        note = BY_A_STAND_IN if find_runtime(file.target).stand_in else "not timed"
     return gate.model_copy(
         update={"verdict": "advisory", "decides": False, "missed_by": None, "note": note}
     )

@@ -18,6 +18,9 @@ __all__ = ["hold_input"]
 APART = 2e-3
 """Difference of a normalised value that 16 bits allow; values lie within about ±3."""
 
+LOOKED_AT = 6
+"""Pictures out of which mean and deviation are read; a line needs no more."""
+
 FITS = 2e-2
 """Largest difference that a fitted line may leave."""
 
@@ -33,36 +36,31 @@ def hold_input(
         tensors: the tensors by the pictures' names.
         reference: with the card that says how pixels are normalised.
     """
-    names, got, want, from_tensors = [], [], [], []
+    count, largest, finite = 0, 0.0, True
+    wrong: list[str] = []
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
     for picture in pictures:
         given = file.step(picture, "normalise")
         expected = None if given is None else reference.normalised(tensors[picture.name][None])
         if given is None or expected is None:
             continue
-        names.append(picture.name)
-        got.append(_by_rows(given, expected[0].shape))
-        want.append(expected[0])
-        from_tensors.append(tensors[picture.name])
-    if not names:
+        given, count = _by_rows(given, expected[0].shape), count + 1
+        apart = float(np.abs(given - expected[0]).max()) if given.shape == expected[0].shape else np.inf
+        largest, finite = max(largest, apart if np.isfinite(apart) else 0.0), finite and np.isfinite(apart)
+        if not apart <= APART:
+            wrong.append(picture.name)
+            if len(kept) < LOOKED_AT:
+                kept.append((given, tensors[picture.name]))
+    if not count:
         return None, None
-    largest = [
-        float(np.abs(one - other).max()) if one.shape == other.shape else np.inf
-        for one, other in zip(got, want, strict=True)
-    ]
-    wrong = [place for place, apart in enumerate(largest) if not apart <= APART]
-    finite = [apart for apart in largest if np.isfinite(apart)]
-    check = StepCheck(
-        step="normalise", pictures=len(names), differing=len(wrong), largest=max(finite, default=0.0)
-    )
+    check = StepCheck(step="normalise", pictures=count, differing=len(wrong), largest=largest)
     if not wrong:
         return check, None
-    words, cause = _words(
-        [got[place] for place in wrong], [from_tensors[place] for place in wrong], reference
-    )
+    words, cause = _words([one for one, _ in kept], [one for _, one in kept], reference)
     return check, StepDifference(
         step="normalise",
-        pictures=tuple(names[place] for place in wrong),
-        largest=max(finite, default=None),
+        pictures=tuple(wrong),
+        largest=largest if finite else None,
         cause=cause,
         certainty="exact" if cause else "open",
         words=words,
@@ -78,17 +76,25 @@ def _by_rows(given: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _words(got: Sequence[np.ndarray], tensors: Sequence[np.ndarray], reference: Side) -> tuple[str, str]:
+    """Returns what the input is in words, and the cause; "" where none is known."""
     card = reference.card.normalisation
-    if got[0].shape != tensors[0].shape:
-        shapes = ["×".join(map(str, one[0].shape)) for one in (got, tensors)]
-        return f"Its input has {shapes[0]} values, expected {shapes[1]}.", ""
+    for one, tensor in zip(got, tensors, strict=True):
+        if one.shape != tensor.shape:
+            shapes = ["×".join(map(str, array.shape)) for array in (one, tensor)]
+            return f"Its input has {shapes[0]} values, expected {shapes[1]}.", ""
     values = np.concatenate([one.reshape(-1, one.shape[-1]) for one in got]).astype(np.float64)
     pixels = np.concatenate([one.reshape(-1, one.shape[-1]) for one in tensors]).astype(np.float64)
+    if not np.isfinite(values).all():
+        return "Its input holds values that are NaN or infinite.", ""
+    if (np.ptp(pixels, axis=0) == 0).any():
+        return "Its input is another; its pictures have a single level, which says nothing of why.", ""
     for order, name in ((slice(None), ""), (slice(None, None, -1), "bgr")):
         found = _fitted(values, pixels[:, order])
         if found is None:
             continue
         said = f"It normalises by {spoken_normalisation(found)}, not by {spoken_normalisation(card)}"
+        if min(found.std) < 0:
+            said += ", so that light becomes dark"
         if name:
             return f"{said}, and exchanges red and blue.", name
         return f"{said}.", "normalisation"
@@ -96,15 +102,18 @@ def _words(got: Sequence[np.ndarray], tensors: Sequence[np.ndarray], reference: 
 
 
 def _fitted(values: np.ndarray, pixels: np.ndarray) -> Normalisation | None:
-    """Returns the mean and deviation by which pixels become values; None where no line fits."""
+    """Returns the mean and deviation by which pixels become values; None where no line fits.
+
+    Args:
+        values: (n, channels), finite.
+        pixels: (n, channels), 0 to 255, not all alike in any channel.
+    """
     means, stds = [], []
     for channel in range(values.shape[1]):
         x, y = pixels[:, channel], values[:, channel]
-        if not np.isfinite(y).all() or np.ptp(x) == 0:
-            return None
-        slope, shift = np.polyfit(x, y, 1)
+        slope, shift = map(float, np.polyfit(x, y, 1))
         if slope == 0 or np.abs(slope * x + shift - y).max() > FITS * max(1.0, abs(slope) * 10):
             return None
         stds.append(1 / (255 * slope))
         means.append(-shift * stds[-1])
-    return Normalisation(mean=tuple(map(float, means)), std=tuple(map(float, stds)))
+    return Normalisation(mean=tuple(means), std=tuple(stds))

@@ -48,7 +48,8 @@ def layers_of(target: str, path: Path, tensors: np.ndarray) -> list[Layer]:
             "layers.not-given",
             "Files for {target} hand out no layers: their graph runs as a whole. So it is told that "
             "answers differ, and not from which layer on.",
-            do="Compare another format of the same network, too: its layers may show the cause.",
+            do="Compare another format of the same network, too, whose layers may show the cause: "
+            "darkroom export diff --target onnx",
             target=target,
         )
     module, function = GIVERS[target].split(":")
@@ -61,6 +62,7 @@ def layers_of(target: str, path: Path, tensors: np.ndarray) -> list[Layer]:
         raise Unsupported(
             "layers.refused",
             "The runtime for {target} hands out no layers of {path}: {reason}",
+            do="Compare another format of the same network, too: its layers may show the cause.",
             target=target,
             path=path.name,
             reason=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from darkroom.export.fitted_weights import in_recipe
 from darkroom.export.precisions import Recipe
 from darkroom.export.tflite_metadata import check_labels, with_metadata
 from darkroom.networks.image_model import ImageModel
@@ -64,10 +65,10 @@ def _exported(model: ImageModel, card: ModelCard, path: Path) -> bytes:
 
 def _shared(model: ImageModel, card: ModelCard, path: Path, recipe: Recipe) -> bytes:
     """Returns the float32 file that the recipes of one request share; makes it where there is none yet."""
-    kept = recipe.shared / "float32.tflite" if recipe.shared else None
+    kept = recipe.shared_path("float32.tflite")
     if kept is not None and kept.is_file():
         return kept.read_bytes()
-    content = _exported(model, card, path)
+    content = _exported(in_recipe(model, card.contract.shape, recipe), card, path)
     if kept is not None:
         aside = kept.with_name(f"{recipe.precision}-{recipe.name}-{kept.name}")
         aside.write_bytes(content)

@@ -10,6 +10,7 @@ import numpy as np
 
 from darkroom.export.calibration import load_tensors
 from darkroom.export.float_parts import Ends, Step, find_ends
+from darkroom.export.litert_weights import lifted
 from darkroom.export.precisions import Recipe
 from darkroom.export.ranges import Spread, collect, load_spreads, ranges_of, save_spreads
 
@@ -41,8 +42,9 @@ def rewritten(content: bytes, shape: tuple[int, ...], recipe: Recipe) -> bytes:
         return _done(Quantizer(content, dynamic_wi8_afp32()))
     tensors = load_tensors(recipe.calibration, shape)
     graph = _Graph(content)
-    quantiser = Quantizer(content, _static(graph, recipe))
     ranges = ranges_of(_spreads(content, graph, tensors, recipe), recipe.options.get("range", "minmax"))
+    content = lifted(content, ranges)
+    quantiser = Quantizer(content, _static(graph, recipe))
     return _done(quantiser, _statistics(quantiser, content, tensors, ranges))
 
 
@@ -114,7 +116,7 @@ def _static(graph: _Graph, recipe: Recipe) -> list[dict[str, Any]]:
 
 def _spreads(content: bytes, graph: _Graph, tensors: np.ndarray, recipe: Recipe) -> dict[str, Spread]:
     """Returns the spread of each tensor that is read or written between the first weights and the last."""
-    path = recipe.shared / "spreads.npz" if recipe.shared else None
+    path = recipe.shared_path("spreads.npz")
     if path is not None and path.is_file():
         return load_spreads(path)
     found = collect(_watched(content, graph), tensors)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from darkroom.bundle import contract_document
+from darkroom.export.fitted_weights import in_recipe
 from darkroom.export.precisions import PLAIN, Recipe
 from darkroom.networks.image_model import ImageModel
 from darkroom.records import ModelCard, canonical_json
@@ -42,7 +43,7 @@ def write(model: ImageModel, card: ModelCard, path: Path, recipe: Recipe) -> Non
     else:
         from darkroom.export.onnx_precisions import rewritten
 
-        proto = rewritten(lambda: _exported(model, card), recipe)
+        proto = rewritten(lambda: _exported(in_recipe(model, card.contract.shape, recipe), card), recipe)
     proto.ir_version = IR_VERSION
     proto.producer_name, proto.producer_version = "darkroom", ""
     proto.doc_string = f"{card.task}: {', '.join(card.labels)}"

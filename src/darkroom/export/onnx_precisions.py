@@ -130,7 +130,7 @@ def _ends(graph: Any) -> Ends:
 
 def _spreads(model: Any, ends: Ends, tensors: np.ndarray, recipe: Recipe) -> dict[str, Spread]:
     """Returns the spread of each tensor that is read or written between the first weights and the last."""
-    path = recipe.shared / "spreads.npz" if recipe.shared else None
+    path = recipe.shared_path("spreads.npz")
     if path is not None and path.is_file():
         return load_spreads(path)
     found = collect(_watched(model, ends), tensors)
@@ -173,11 +173,11 @@ def _shared(recipe: Recipe, name: str, make: Callable[[], Any]) -> Any:
     """Returns a model that the recipes of one request share; makes it where it is not there yet."""
     import onnx
 
-    if recipe.shared is None:
+    path = recipe.shared_path(name)
+    if path is None:
         return make()
-    path = recipe.shared / name
     if not path.is_file():
-        aside = path.with_name(f"{recipe.precision}-{recipe.name}-{name}")
+        aside = path.with_name(f"{recipe.precision}-{recipe.name}-{path.name}")
         aside.write_bytes(make().SerializeToString(deterministic=True))
         aside.replace(path)
     return onnx.load(path)

@@ -52,7 +52,8 @@ def quantised(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns weights as int8 in −127 … 127 and the scale of each channel (channels,) float32."""
     others = tuple(place for place in range(values.ndim) if place != axis)
     largest = np.abs(values).max(axis=others)
-    scales = np.where(largest > 0, largest / 127, 1.0).astype(np.float32)
+    scales = (largest / 127).astype(np.float32)
+    scales[scales == 0] = 1.0  # nothing there, or so little that float32 has no step for it
     shape = [-1 if place == axis else 1 for place in range(values.ndim)]
     whole = np.clip(np.round(values / scales.reshape(shape)), -127, 127).astype(np.int8)
     return whole, scales

@@ -14,18 +14,13 @@ from darkroom.export.label_set_comparison import LabelSetComparison, LabelSetTru
 from darkroom.export.latency import host, time_in_turn
 from darkroom.export.mask_comparison import MaskComparison, MaskTruth
 from darkroom.export.pooled import compared_pictures
+from darkroom.export.portions import most_at_a_time
 from darkroom.export.report import ConvertedFile, Latency, ParityReport
 from darkroom.images import prepare
 from darkroom.records import Contract, Limits, ModelCard, now
 from darkroom.serving import Answer, find
 
 __all__ = ["ParityBatch", "Reference", "verify"]
-
-BATCH = 64
-"""Tensors asked about at a time; bounds the memory of large networks."""
-
-MOST_CELLS = 4_000_000
-"""Probabilities of masks that are compared at a time: 16 MB on each side."""
 
 
 class Reference(Protocol):
@@ -79,13 +74,13 @@ def verify(
     kind, truth = _of_task(card)
     compared = [kind(file, card, threads=threads) for file in files]
     sample = None
-    for batch in _pieces(images, _at_a_time(card)):
+    for batch in _pieces(images, most_at_a_time(card)):
         sample = batch.tensors[:1].copy() if sample is None else sample
         _ask_all(batch, reference, (truth, *compared))
         if on_progress is not None:
             on_progress(truth.count)
     if sample is None:
-        raise Invalid("parity.no-images", "Comparing files with PyTorch needs at least one image.")
+        raise _no_images()
     _look_closer(compared, GoldenVectors(card.contract, tuple(golden), prepare), limits, memory=memory)
     first, latencies = _latencies(reference, compared, sample, rounds, threads)
     return ParityReport(
@@ -126,14 +121,6 @@ def _of_task(card: ModelCard) -> tuple[type[Comparison], Any]:
     return Comparison, Truth()
 
 
-def _at_a_time(card: ModelCard) -> int:
-    """Returns how many tensors are asked about at a time; bounds the memory of masks' probabilities."""
-    if card.task != "segmentation":
-        return BATCH
-    height, width, _ = card.contract.shape
-    return max(1, min(BATCH, MOST_CELLS // (height * width * len(card.labels))))
-
-
 def _pieces(images: Iterable[ParityBatch], at_a_time: int) -> Iterator[ParityBatch]:
     for batch in images:
         for start in range(0, len(batch.image_ids), at_a_time):
@@ -160,4 +147,12 @@ def _latencies(
     return (
         Latency(**first, threads=reference.threads),
         {one: Latency(**took, threads=threads) for (one, _), took in zip(alive, others, strict=True)},
+    )
+
+
+def _no_images() -> Invalid:
+    return Invalid(
+        "parity.no-images",
+        "Comparing files with PyTorch needs at least one image.",
+        do="Give test and val a share in the stage that freezes (plan.test_share), then: darkroom run",
     )

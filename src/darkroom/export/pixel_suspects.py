@@ -229,7 +229,8 @@ def _padded_after(way: Development) -> Change:
         fitted = Development(
             way.contract, Start("resize", pixels), size_px=(to.width_px, to.height_px)
         ).until("pad")
-        assert fitted is not None
+        if fitted is None:
+            raise ValueError("pixels that the padding does not take")  # as of the contract's own padding
         left, top, _, _ = to.tensor_box
         moved = fitted.copy()
         moved[:] = np.roll(fitted, (-top, -left), axis=(0, 1))

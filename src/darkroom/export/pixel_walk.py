@@ -19,6 +19,7 @@ DECODERS_APART = 3
 """Levels by which decoders of lossy files, and ways to apply a colour profile, differ on the same bytes."""
 
 LOSSY = (b"\xff\xd8\xff", b"RIFF", b"\x00\x00\x00")
+"""How files of lossy formats begin: JPEG, WebP, and what lies in an ISO base media file (AVIF)."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class _Walk:
         self.start = Start("decode", found.pixels)
         self.size_px = (self.mine["orient"].shape[1], self.mine["orient"].shape[0])
         profile = any("profile applied" in note for note in found.notes)
-        self.lossy = profile or (data.startswith(LOSSY) and not data.startswith(b"\x89PNG"))
+        self.lossy = profile or data.startswith(LOSSY)
 
     def _hold(self, step: str, got: Pixels) -> None:
         if self.start is None:
@@ -129,7 +130,7 @@ class _Walk:
         way = self._way()
         wants = [want for want in (self.mine.get(step), way.until(step)) if want is not None]
         if not wants:
-            self.start = Start(step, got)
+            self.start, self.data = Start(step, got), b""
             return
         got = _in_layout(got, wants[0])
         near = self._nearest(step, got, wants)

@@ -80,6 +80,17 @@ class Recipe:
         needed = PRECISIONS[self.precision].calibrated
         return replace(self, calibration=calibration if needed else None, shared=shared)
 
+    @property
+    def fits_weights(self) -> bool:
+        """Whether weights are fitted to the calibration pictures before anything is converted."""
+        return bool(self.options.get("fitted"))
+
+    def shared_path(self, name: str) -> Path | None:
+        """Returns where something lies that recipes of the same weights share; None: each starts anew."""
+        if self.shared is None:
+            return None
+        return self.shared / (f"fitted-{name}" if self.fits_weights else name)
+
     def to_json(self) -> str:
         """Returns the recipe as one line."""
         facts = {
@@ -101,17 +112,19 @@ class Recipe:
 
 INT8 = (
     *(
-        Recipe(precision="int8", name=name, options={"range": name})
-        for name in ("minmax", "percentile-99.99", "percentile-99.9", "least-squares", "entropy")
+        Recipe(precision="int8", name=f"fitted-{name}", options={"range": name, "fitted": True})
+        for name in ("least-squares", "percentile-99.99", "percentile-99.9")
     ),
+    *(Recipe(precision="int8", name=name, options={"range": name}) for name in ("minmax", "entropy")),
     Recipe(
         precision="int8",
         name="least-squares-float-ends",
         options={"range": "least-squares", "float": ["first", "last"]},
     ),
 )
-"""Ways to choose ranges for int8, tried for formats that leave the choice: see `ranges.METHODS`. The last
-one keeps the first and the last operation with weights in floating point."""
+"""Ways to write int8, tried for formats that leave the choice, the likeliest first. The first three begin
+with weights that were fitted to the calibration pictures, see `fitted_weights`; ranges are those of
+`ranges.METHODS`; the last one keeps the first and the last operation with weights in floating point."""
 
 
 def find_precision(name: str) -> Precision:
@@ -124,6 +137,7 @@ def find_precision(name: str) -> Precision:
         raise NotFound(
             "export.precision-unknown",
             'No precision "{name}". Known: {known}.{nearest}',
+            do="Name one of them: darkroom export convert --run RUN --precision float32",
             **among(name, PRECISIONS),
         )
     return PRECISIONS[name]

@@ -42,7 +42,11 @@ class Spread:
             return
         low, high = float(flat.min()), float(flat.max())
         if not np.isfinite(low + high):
-            raise Invalid("calibration.not-finite", "A calibration picture leads to NaN or infinity.")
+            raise Invalid(
+                "calibration.not-finite",
+                "A calibration picture leads to NaN or infinity.",
+                do="See what is wrong with the run: darkroom model diagnose --run RUN",
+            )
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._widen(max(abs(low), abs(high)))
         step = -(-flat.size // MOST_VALUES)

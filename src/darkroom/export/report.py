@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
-from darkroom.records import Fact, Gate, Interval, Limits, Record, Split, Table, Task
+from darkroom.records import BundleModel, Fact, Gate, Interval, Limits, Record, Split, Table, Task
 from darkroom.records.numbers import number
 
 __all__ = [
@@ -41,6 +41,16 @@ class ConvertedFile(Fact):
     """Its length."""
     duration_s: float = 0.0
     """How long writing it took."""
+
+    @classmethod
+    def in_bundle(cls, folder: Path, model: BundleModel) -> ConvertedFile:
+        """Returns a model of the bundle in a folder."""
+        return cls(
+            path=folder / model.path,
+            target=model.target,
+            precision=model.precision,
+            size_bytes=model.size_bytes,
+        )
 
 
 class FailedConversion(Fact):
@@ -214,6 +224,8 @@ class FileParity(Fact):
     """10·log10(1 / mean squared difference); none where nothing differs."""
     embedding_max_abs: float | None = None
     """Largest difference in the embedding, where the file gives it and PyTorch was asked for it."""
+    embedding_not_finite: int = 0
+    """How many numbers of its embeddings are NaN or infinite."""
     not_finite: int = 0
     """Probabilities that are NaN or infinite."""
     accuracy: float = 0.0

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from darkroom.errors import DarkroomError, Unsupported
 from darkroom.export.layers import Layer, layers_of
+from darkroom.export.portions import in_portions
 from darkroom.records import ModelCard, Normalisation
 from darkroom.serving import open_session
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from darkroom.networks.network import Network
 
 __all__ = ["FileSide", "Side", "TorchSide"]
 
@@ -24,7 +31,7 @@ class Side(Protocol):
     precision: str
     """What its weights are written as."""
     card: ModelCard
-    """What it knows; None of it is trusted."""
+    """What it should be; a file of it is held against that, not believed."""
     labels: tuple[str, ...]
     """Names of the classes in the order of its probabilities."""
 
@@ -66,8 +73,24 @@ class FileSide:
         self.title = f"{path.name}, {self._session.runtime}"
 
     def probabilities(self, tensors: np.ndarray) -> np.ndarray:
-        """Answers to (N, height, width, channels) uint8."""
-        return np.asarray(self._session.run(tensors).probabilities, np.float32)
+        """Answers to (N, height, width, channels) uint8, a few at a time.
+
+        Raises:
+            Unsupported: its runtime stops.
+        """
+        try:
+            parts = [self._session.run(part).probabilities for part in in_portions(tensors, self.card)]
+        except DarkroomError:
+            raise
+        except Exception as error:  # runtimes share no base but Exception
+            raise Unsupported(
+                "side.stopped",
+                "{file} stopped while answering: {why}",
+                do="Compare the files of the bundle with PyTorch: darkroom export verify",
+                file=self.path.name,
+                why=(str(error).strip().splitlines() or [type(error).__name__])[0],
+            ) from error
+        return np.concatenate(parts).astype(np.float32, copy=False)
 
     def logits(self, tensors: np.ndarray) -> np.ndarray | None:
         """Returns nothing: a file ends with its probabilities."""
@@ -96,11 +119,11 @@ class TorchSide:
 
     target, precision = "pytorch", "float32"
 
-    def __init__(self, network: object, card: ModelCard) -> None:
+    def __init__(self, network: Network, card: ModelCard) -> None:
         from darkroom.export.reference import TorchReference
 
         self.card, self.labels = card, card.labels
-        self._reference = TorchReference(network, card)  # type: ignore[arg-type]
+        self._reference = TorchReference(network, card)
         self.title = self._reference.title
 
     def probabilities(self, tensors: np.ndarray) -> np.ndarray:
@@ -108,9 +131,12 @@ class TorchSide:
         return self._reference.run(tensors).probabilities
 
     def logits(self, tensors: np.ndarray) -> np.ndarray | None:
-        """Returns what goes into the softmax."""
-        logits = next(layer for layer in self.layers(tensors) if layer.name == "logits").values
-        return np.moveaxis(logits, 1, -1) if logits.ndim == 4 else logits
+        """Returns what goes into the softmax: (N, classes) or (N, height, width, classes) float32."""
+        from darkroom.export.torch_layers import logits
+
+        parts = [logits(self._reference.model, part) for part in in_portions(tensors, self.card)]
+        found = np.concatenate(parts)
+        return np.moveaxis(found, 1, -1) if found.ndim == 4 else found
 
     def normalised(self, tensors: np.ndarray) -> np.ndarray | None:
         """Returns the normalised input (N, height, width, channels) float32."""
@@ -146,7 +172,7 @@ def normalised(tensors: np.ndarray, normalisation: Normalisation) -> np.ndarray 
     return ((tensors / 255 - mean) / std).astype(np.float32)
 
 
-def _torch(tensors: np.ndarray):
+def _torch(tensors: np.ndarray) -> Tensor:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(tensors).copy())

@@ -19,7 +19,7 @@ from darkroom.bundle import contract_document
 from darkroom.errors import Unsupported
 from darkroom.records import ModelCard, Task, canonical_json
 
-__all__ = ["LABEL_FILE", "check_labels", "with_metadata"]
+__all__ = ["LABEL_FILE", "check_labels", "parsed_model", "with_metadata"]
 
 LABEL_FILE = "labels.txt"
 CARD_FILE = "model-card.json"
@@ -44,11 +44,24 @@ def with_metadata(model: bytes, card: ModelCard, precision: str) -> bytes:
         card: its card.
         precision: what its weights are written as.
     """
-    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-    _take_in_buffers(parsed, model)
+    parsed = parsed_model(model)
     outputs = _name_tensors(parsed)
     _attach(parsed, METADATA_NAME, _metadata(card, outputs, precision))
     return _packed(_serialised(parsed), card)
+
+
+def parsed_model(model: bytes) -> Any:
+    """Returns a .tflite file as objects (ModelT), all weights among them.
+
+    Weights may lie behind the model, as the quantiser writes large ones; a model that is written anew has
+    them inside.
+    """
+    parsed: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    for buffer in parsed.buffers:
+        if buffer.offset > 1:  # 0 and 1 stand for none
+            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return parsed
 
 
 def check_labels(card: ModelCard) -> None:
@@ -73,14 +86,6 @@ def _name_tensors(model: Any) -> list[str]:
     for index, name in names.items():
         graph.tensors[index].name = name
     return [names[index].decode() for index in graph.outputs]
-
-
-def _take_in_buffers(parsed: Any, model: bytes) -> None:
-    """Takes weights that lie behind the model, as the quantiser writes large ones, into the model."""
-    for buffer in parsed.buffers:
-        if buffer.offset:
-            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
 
 
 def _follow_outputs(graph: Any, signature: Any) -> None:

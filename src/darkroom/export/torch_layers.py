@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from darkroom.export.layers import Layer
 from darkroom.networks.image_model import ImageModel, normalise
 
-__all__ = ["layers"]
+__all__ = ["layers", "logits"]
 
 NORMALISE, LOGITS, PROBABILITIES = "normalise", "logits", "probabilities"
 
@@ -29,12 +29,12 @@ def layers(model: ImageModel, tensors: np.ndarray) -> list[Layer]:
         for name, module in model.network.named_modules()
         if name and not list(module.children())
     ]
-    images = torch.from_numpy(np.ascontiguousarray(tensors).copy())
+    images = _images(tensors)
+    size = (int(images.shape[1]), int(images.shape[2]))
     try:
         with torch.inference_mode():
             features = model.features(images)
-            size = (int(images.shape[1]), int(images.shape[2]))
-            logits = model.network.answer(features, size)
+            answer = model.network.answer(features, size)
     finally:
         for handle in handles:
             handle.remove()
@@ -44,9 +44,25 @@ def layers(model: ImageModel, tensors: np.ndarray) -> list[Layer]:
     return [
         Layer(NORMALISE, "normalise", _array(first)),
         *found,
-        Layer(LOGITS, "logits", _array(logits)),
+        Layer(LOGITS, "logits", _array(answer)),
         Layer(PROBABILITIES, "softmax", _array(probabilities)),
     ]
+
+
+def logits(model: ImageModel, tensors: np.ndarray) -> np.ndarray:
+    """Returns what goes into the softmax for (N, height, width, channels) uint8, and holds nothing else.
+
+    Returns:
+        (N, classes), or of masks (N, classes, height, width), float32.
+    """
+    images = _images(tensors)
+    with torch.inference_mode():
+        size = (int(images.shape[1]), int(images.shape[2]))
+        return _array(model.network.answer(model.features(images), size))
+
+
+def _images(tensors: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(tensors).copy())
 
 
 def _note(found: list[Layer], name: str) -> Callable[[nn.Module, Any, Any], None]:

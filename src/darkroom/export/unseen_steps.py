@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from darkroom.bundle.dump import DumpPicture
-from darkroom.bundle.dump_reader import DumpFile
 from darkroom.errors import DarkroomError
 from darkroom.export.answer_walk import Given
 from darkroom.export.developing import Development, Start
@@ -28,25 +27,33 @@ EXPLAINED = 0.1
 
 
 def explain_by_answers(
-    file: DumpFile, reference: Side, given: Given, told: list[StepDifference]
+    pictures: Sequence[DumpPicture],
+    reference: Side,
+    given: Given,
+    told: list[StepDifference],
+    find_bytes: Callable[[DumpPicture], bytes | None],
 ) -> list[StepDifference]:
     """Returns the differences with a way to the tensor in the first one's place, where one explains it.
 
     Args:
-        file: the dump.
+        pictures: those of the dump.
         reference: the model.
         given: what the other side answers.
         told: what is known so far; returned as it is where the dump tells the tensor, or no way fits.
+        find_bytes: finds the encoded bytes of a picture, in the dump or elsewhere; None where nobody has
+            them.
     """
     if given.probabilities is None or told[0].certainty == "exact":
         return told
     rows = {name: row for row, name in enumerate(given.names)}
     ways = []
-    for picture in file.dump.pictures:
-        way = _way(file, picture, reference) if picture.name in told[0].pictures else None
+    for picture in pictures:
+        if len(ways) == LOOKED_AT:
+            break
+        way = _way(picture, reference, find_bytes) if picture.name in told[0].pictures else None
         if way is not None:
             ways.append((rows[picture.name], way))
-    found = _best(reference, given, ways[:LOOKED_AT])
+    found = _best(reference, given, ways)
     if found is None:
         return told
     first = told[0].model_copy(
@@ -63,12 +70,14 @@ def explain_by_answers(
     return [first, *told[1:]]
 
 
-def _way(file: DumpFile, picture: DumpPicture, reference: Side) -> Development | None:
-    """Returns the way of a picture of which the dump tells the bytes and no pixels."""
+def _way(
+    picture: DumpPicture, reference: Side, find_bytes: Callable[[DumpPicture], bytes | None]
+) -> Development | None:
+    """Returns the way of a picture of which the bytes are known and the dump tells no pixels."""
     if any(step not in ("normalise", "logits", "probabilities") for step in picture.steps):
         return None
     try:
-        data = file.original(picture)
+        data = find_bytes(picture)
         if data is None:
             return None
         found = decode(data)
@@ -86,7 +95,8 @@ def _best(reference: Side, given: Given, ways: Sequence[tuple[int, Development]]
     before = np.abs(reference.probabilities(given.tensors[[row for row, _ in ways]]) - wanted).mean()
     by_picture = [{one.id: one for one in pixel_suspects(way)} for _, way in ways]
     best, least = None, EXPLAINED * float(before)
-    for id, suspect in by_picture[0].items():
+    known = {id: suspect for suspects in by_picture for id, suspect in suspects.items()}
+    for id, suspect in known.items():
         made = [
             suspects[id].make(way, "tensor") if id in suspects else way.until("tensor")
             for suspects, (_, way) in zip(by_picture, ways, strict=True)

@@ -39,6 +39,8 @@ def failures_of(
 def _answers(file: FileParity, card: ModelCard, limits: Limits, count: int) -> Iterator[str]:
     if file.not_finite:
         yield f"{file.not_finite} of its probabilities are NaN or infinite."
+    if file.embedding_not_finite:
+        yield f"{file.embedding_not_finite} numbers of its embedding are NaN or infinite."
     precision = PRECISIONS.get(file.precision)
     if precision is None or not precision.exact:
         if precision is not None and precision.half:

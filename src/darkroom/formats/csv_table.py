@@ -148,7 +148,11 @@ def _text_of(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise Invalid(
-            "csv.unreadable", "{path} cannot be read: {why}.", path=path, why=error.strerror or error
+            "csv.unreadable",
+            "{path} cannot be read: {why}.",
+            do="Check the rights on it, then: darkroom run",
+            path=path,
+            why=error.strerror or error,
         ) from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
@@ -214,6 +218,7 @@ def _entry(table: _Table, line: int, cells: list[str], folder: Path) -> Entry:
         raise Invalid(
             "csv.bad-line",
             "{where}: expected {expected} cells of text. Received: {received}.",
+            do="Mend the line, then: darkroom run",
             where=where,
             expected=len(table.roles),
             received=f"{len(cells)}" if len(cells) != len(table.roles) else "what is not text",
@@ -224,6 +229,7 @@ def _entry(table: _Table, line: int, cells: list[str], folder: Path) -> Entry:
         raise Invalid(
             "csv.unknown-split",
             "{where}: no split {split!r}.{meant} Known: train, val, test, field, must-pass.",
+            do="Mend the line, or leave the cell empty; then: darkroom run",
             where=where,
             split=split,
             meant=nearest(split, SPLIT_FOLDERS),
@@ -245,6 +251,7 @@ def _path(cell: str, folder: Path, where: str) -> str:
         raise Invalid(
             "csv.path-outside",
             "{where}: expected the path of a picture inside the folder. Received: {cell!r}.",
+            do="Name the picture from the table's folder on, then: darkroom run",
             where=where,
             cell=cell,
         )
@@ -301,6 +308,7 @@ def _cell(picture: Picture) -> str:
         raise Invalid(
             "csv.class-name",
             "Among several classes none can be empty or hold {separator!r}: {labels}.",
+            do="Give the class another name.",
             separator=SEPARATOR,
             labels=", ".join(picture.value.labels),
         )
@@ -311,7 +319,10 @@ def _refuse_headings(headings: list[str]) -> None:
     for heading in headings:
         if not heading.strip() or heading != heading.strip() or heading.lower() in COLUMNS:
             raise Invalid(
-                "csv.heading", "Metadata cannot be written under the heading {heading!r}.", heading=heading
+                "csv.heading",
+                "Metadata cannot be written under the heading {heading!r}.",
+                do="Give that column another heading in the table that it came from, then: darkroom run",
+                heading=heading,
             )
 
 

@@ -76,7 +76,10 @@ def read_mask_classes(path: Path) -> MaskClasses:
     colours = {line.colour: index.get(line.name, IGNORE) for line in rows if line.colour is not None}
     if colours and len(colours) < len(rows):
         raise Invalid(
-            "masks.bad-colours", "{path}: expected a colour of its own for every class, or none.", path=path
+            "masks.bad-colours",
+            "{path}: expected a colour of its own for every class, or none.",
+            do="Give each class a colour of its own, or take all colours out of it.",
+            path=path,
         )
     return MaskClasses(names, {value: index.get(name, IGNORE) for value, name in values.items()}, colours)
 
@@ -99,6 +102,7 @@ def check_class_names(names: Iterable[str], *, path: Path | None = None, twice: 
     raise Invalid(
         "masks.bad-classes",
         "{path}: expected 1 to 255 classes, each number and each name once and on a line of its own.",
+        do="Write a line per class, for example: 0 background",
         path=path or CLASSES_FILE,
     )
 
@@ -115,7 +119,12 @@ def _text(path: Path) -> str:
             folder=path.parent,
         ) from None
     except UnicodeDecodeError:
-        raise Invalid("masks.classes-not-text", "{path} is not UTF-8.", path=path) from None
+        raise Invalid(
+            "masks.classes-not-text",
+            "{path} is not UTF-8.",
+            do="Save it as UTF-8, then: darkroom run",
+            path=path,
+        ) from None
 
 
 def _parsed(lines: list[str]) -> list[_Line]:

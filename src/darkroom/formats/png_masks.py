@@ -54,6 +54,7 @@ def read_png_masks(folder: Path) -> Reading:
             raise Invalid(
                 "masks.no-folder",
                 "No folder {name} in {folder}: expected images, masks and {file}.",
+                do="Name the folder that holds the three: darkroom source add FOLDER",
                 name=name,
                 folder=folder,
                 file=CLASSES_FILE,
@@ -92,6 +93,7 @@ def write_png_masks(folder: Path, export: Export) -> None:
                 raise Invalid(
                     "masks.same-stem",
                     "Two pictures are called {name} but for their endings; their masks would be one file.",
+                    do="Rename one of the two pictures.",
                     name=target.stem,
                 )
             masks.add(target.with_suffix(""))
@@ -164,7 +166,11 @@ def _decoded(path: Path, size_px: tuple[int, int] | None, has_colours: bool) -> 
             return np.where(pixels[..., 3] == 0, TRANSPARENT, packed), True
     except (InvalidImage, Unsupported, OSError) as error:
         raise InvalidLabel(
-            "masks.undecodable", "{path} is not a PNG that can be read: {why}", path=path, why=error
+            "masks.undecodable",
+            "{path} is not a PNG that can be read: {why}",
+            do="Save it again as PNG, then: darkroom run",
+            path=path,
+            why=error,
         ) from None
 
 
@@ -221,6 +227,7 @@ def _check_size(path: Path, size: tuple[int, int], size_px: tuple[int, int] | No
         raise InvalidLabel(
             "masks.size",
             "{path} is {width}×{height}; expected {expected_width}×{expected_height}, as its picture.",
+            do="Draw the mask anew on the picture as it is, then: darkroom run",
             path=path,
             width=size[0],
             height=size[1],
@@ -258,7 +265,13 @@ def _splits_below(images: Path) -> bool:
 def _no_picture(mask: str) -> Problem:
     path = f"masks/{mask}"
     return Problem(
-        path, Invalid("masks.no-picture", "No picture in images is called as {path}.", path=path)
+        path,
+        Invalid(
+            "masks.no-picture",
+            "No picture in images is called as {path}.",
+            do="Call the mask as its picture is called, or remove it; then: darkroom run",
+            path=path,
+        ),
     )
 
 

@@ -92,7 +92,12 @@ class Tree:
                 else:
                     self._problem(
                         path,
-                        Invalid("file.not-a-file", "{path} is a link to nothing, or no file.", path=path),
+                        Invalid(
+                            "file.not-a-file",
+                            "{path} is a link to nothing, or no file.",
+                            do="Remove it, or put the picture itself there; then: darkroom run",
+                            path=path,
+                        ),
                     )
             yield here, files
             waiting += reversed([found for found in folders if self._may_enter(found)])
@@ -146,6 +151,7 @@ class Tree:
             Invalid(
                 "folder.link-inside",
                 "{path} leads to a folder that is looked at anyway; it is not entered twice.",
+                do="Nothing is missing by that; remove the link, and nobody is told of it again.",
                 path=folder.prefix.rstrip("/"),
             ),
         )

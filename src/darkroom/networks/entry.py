@@ -85,6 +85,7 @@ def filled(entry: NetworkEntry, given: Mapping[str, OptionValue]) -> dict[str, O
             raise InvalidConfig(
                 "network.option-unknown",
                 'Network {network} has no option "{name}". Known: {known}.{nearest}',
+                do="See the networks: darkroom model networks",
                 network=entry.name,
                 **among(name, entry.options),
             )
@@ -107,6 +108,7 @@ def _check(network: str, name: str, option: NetworkOption, value: OptionValue) -
         raise InvalidConfig(
             "network.option-bounds",
             "Option {name} of network {network}: expected {expected}. Received: {value!r}.",
+            do="See what the network takes: darkroom model describe --help",
             network=network,
             name=name,
             expected=expected,

@@ -111,7 +111,12 @@ def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         Damaged: the file is cut or changed.
     """
     if not path.is_file():
-        raise NotFound("weights.missing", "No weights at {path}.", path=path)
+        raise NotFound(
+            "weights.missing",
+            "No weights at {path}.",
+            do="See the runs and what they left: darkroom model list; train anew: darkroom run",
+            path=path,
+        )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             facts = file.metadata() or {}

@@ -198,7 +198,10 @@ def _said_by_card(text: str, path: Path) -> dict[str, Any]:
         card = ModelCard.model_validate_json(text)
     except ValidationError as error:
         raise Damaged(
-            "weights.card-unreadable", "The model card in {path} cannot be read.", path=path
+            "weights.card-unreadable",
+            "The model card in {path} cannot be read.",
+            do="Take the file as training wrote it, from the run or the bundle that it came from.",
+            path=path,
         ) from error
     return {
         "network": card.network,
@@ -246,6 +249,7 @@ def _said_by_toml(notes: Path) -> dict[str, Any]:
         raise InvalidConfig(
             "weights.notes-unreadable",
             "{notes} is not TOML: {reason}.",
+            do="Mend that line. What belongs into the file: docs/guide/networks-and-weights.md",
             notes=notes,
             reason=str(error).rstrip("."),
         ) from error

@@ -25,7 +25,12 @@ def swept(
     """
     for key, choices in sweep.items():
         if not choices:
-            raise InvalidConfig("sweep.empty", 'Sweep over "{key}" has no values.', key=key)
+            raise InvalidConfig(
+                "sweep.empty",
+                'Sweep over "{key}" has no values.',
+                do="Give it some in darkroom.toml, for example [0.001, 0.004], or leave it out.",
+                key=key,
+            )
     for combination in itertools.product(*sweep.values()):
         chosen = dict(zip(sweep, combination, strict=True))
         request: dict[str, Any] = dict(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -30,11 +30,23 @@ DRAWN = 64
 """Pictures that are drawn to compare on where no dataset was named."""
 
 MOST = 2000
-"""Pictures of a dataset that are compared on."""
+"""Pictures of a dataset that are compared on, at even distances where it has more."""
 
 AT_A_TIME, MASKS_AT_A_TIME = 32, 2
 
 INSTEAD = "the file as it came"
+
+
+class _Pictures(NamedTuple):
+    """What an adopted file is compared on."""
+
+    batches: Iterator[ParityBatch]
+    words: str
+    """What a reader must know of them."""
+    answered: bool = False
+    """Whether their right answers are known."""
+    grouped: bool = False
+    """Whether some belong together, so that they say less than as many others."""
 
 
 def adopt_file(
@@ -131,7 +143,7 @@ def verify_adopted(workspace: Workspace, found: CataloguedBundle, bundle: Bundle
     from darkroom.operations.bundling import deliver_page, hand_over, parity_path
     from darkroom.operations.handed_over import take_back
 
-    report, remark = _compared(workspace, found, bundle)
+    report, pictures = _compared(workspace, found, bundle)
     limits = workspace.project.brief.limits
     size_bytes = sum(file.size_bytes for file in bundle.manifest.files)
     gates = (*file_gates(report.files, limits, report.task), *bundle_gate(size_bytes, limits))
@@ -150,7 +162,7 @@ def verify_adopted(workspace: Workspace, found: CataloguedBundle, bundle: Bundle
         why=(*report.failures, *missed),
         gates=gates,
         compared_with=INSTEAD,
-        remarks=remark,
+        remarks=(pictures.words, *([_accuracy(report, pictures)] if pictures.answered else [])),
         path=hand_over(workspace, bundle.folder) if passed else "",
         taken_back=() if passed else take_back(workspace),
         page=deliver_page(workspace, found.id, "", report),
@@ -166,7 +178,7 @@ def reference_and_pictures(
     kept, original = _kept(workspace, found.id)
     reference = Foreign(original, kept.adaptation)
     parts, count = [], 0
-    for batch in _batches(workspace, kept, bundle.card, reference)[0]:
+    for batch in _pictures(workspace, kept, bundle.card, reference).batches:
         parts.append(batch.tensors)
         count += len(batch.tensors)
         if count >= most:
@@ -176,14 +188,14 @@ def reference_and_pictures(
 
 def _compared(
     workspace: Workspace, found: CataloguedBundle, bundle: Bundle
-) -> tuple[ParityReport, tuple[str, ...]]:
+) -> tuple[ParityReport, _Pictures]:
     from darkroom.export import ConvertedFile
     from darkroom.export.foreign import Foreign
     from darkroom.export.parity import verify
 
     kept, original = _kept(workspace, found.id)
     reference = Foreign(original, kept.adaptation)
-    batches, remark = _batches(workspace, kept, bundle.card, reference)
+    pictures = _pictures(workspace, kept, bundle.card, reference)
 
     def show(done: int) -> None:
         workspace.report("comparing", done=done, unit="images")
@@ -191,16 +203,8 @@ def _compared(
     report = verify(
         reference,
         bundle.card,
-        [
-            ConvertedFile(
-                path=bundle.folder / model.path,
-                target=model.target,
-                precision=model.precision,
-                size_bytes=model.size_bytes,
-            )
-            for model in bundle.models
-        ],
-        batches,
+        [ConvertedFile.in_bundle(bundle.folder, model) for model in bundle.models],
+        pictures.batches,
         golden=bundle.golden.vectors,
         limits=workspace.project.brief.limits,
         memory=True,
@@ -212,31 +216,53 @@ def _compared(
         )
         for file in report.files
     )
-    return report.model_copy(update={"files": files}), remark
+    return report.model_copy(update={"files": files}), pictures
 
 
-def _batches(
+def _accuracy(report: ParityReport, pictures: _Pictures) -> str:
+    """Returns in words how many pictures the file as it came answers rightly."""
+    from darkroom.statistics import wilson
+
+    share, count = report.reference_accuracy, report.image_count
+    said = f"It answers {round(share * count):,} of {count:,} rightly: accuracy {share:.1%}"
+    if pictures.grouped:
+        return f"{said}; some of the pictures belong together, so no interval is given."
+    found = wilson(share * count, count)
+    return f"{said}, {found.level:.0%} interval {found.low:.1%} to {found.high:.1%}."
+
+
+def _pictures(
     workspace: Workspace, kept: AdoptedRecord, card: ModelCard, reference: Reference
-) -> tuple[Iterator[ParityBatch], tuple[str, ...]]:
-    """Returns the pictures to compare on with their right answers, and what a reader must know of them."""
+) -> _Pictures:
+    """Returns the pictures to compare on, with their right answers where they are known."""
     own = (
         "There are no right answers to hold it against: what is called accuracy is how often it answers as "
         "the file as it came."
     )
     at_a_time = MASKS_AT_A_TIME if card.task == "segmentation" else AT_A_TIME
     if not kept.dataset:
-        return _drawn(card, reference, at_a_time), (f"Compared on {DRAWN} drawn pictures. {own}",)
+        drawn = _drawn(card, reference, at_a_time)
+        return _Pictures(drawn, f"Compared on {DRAWN} drawn pictures. {own}")
+    from darkroom.datasets import refuse_empty
+
     version = workspace.catalogue.datasets.get(kept.dataset)
+    refuse_empty(version)
     split: Split = next(name for name in ("test", "val", "train") if version.counts.get(name))
-    members = list(workspace.catalogue.datasets.members(kept.dataset, split))[:MOST]
+    members = _spread_out(list(workspace.catalogue.datasets.members(kept.dataset, split)), MOST)
     where = f"Compared on {len(members):,} pictures of {split} of {kept.dataset}."
     absent = [name for name in version.classes if name not in card.labels]
     known = not absent and version.task == card.task == "classification"
+    batches = _of_dataset(workspace, members, card, reference, at_a_time, known=known)
     if known:
-        return _of_dataset(workspace, members, card, reference, at_a_time, known=True), (where,)
+        return _Pictures(batches, where, answered=True, grouped=any(one.group for one in members))
     why = f" {kept.dataset} has classes that are no label: {', '.join(absent[:3])}." if absent else ""
-    batches = _of_dataset(workspace, members, card, reference, at_a_time, known=False)
-    return batches, (f"{where}{why} {own}",)
+    return _Pictures(batches, f"{where}{why} {own}")
+
+
+def _spread_out(members: Sequence[Member], most: int) -> list[Member]:
+    """Returns members at even distances, at most so many: the first ones might be of a single class."""
+    rows = np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(np.int64)
+    return [members[row] for row in rows]
 
 
 def _of_dataset(
@@ -283,7 +309,7 @@ def _own(card: ModelCard, probabilities: np.ndarray) -> np.ndarray:
 
 def _labels(path: Path) -> tuple[str, ...]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         raise NotFound(
             "adopt.no-labels",

@@ -205,12 +205,13 @@ def _sides(
             continue
         split = rendering.split(name)
         samples.append((name, Sample(split, np.sort(generator.permutation(len(split))[:most]))))
-    if folder is not None:
-        samples.append(("field", FieldFolder.of(folder, version, most, generator, remarks)))
-    samples = _fitting(samples, remarks)
-    if not samples:
-        return [], tuple(remarks)
     with atomic.scratch_folder(workspace.hidden) as scratch:
+        if folder is not None:
+            found = FieldFolder.of(folder, version, most, generator, remarks, scratch)
+            samples.append(("field", found))
+        samples = _fitting(samples, remarks)
+        if not samples:
+            return [], tuple(remarks)
         # Vectors of strange pictures are not kept: nobody could ask for them to be forgotten.
         parts = [
             start_vectors(

@@ -104,7 +104,7 @@ def verify_on_armv7(workspace: Workspace, name: str | None) -> VerifyReport:
     reference, tensors = _reference(workspace, found, bundle)
 
     def show(done: int, total: int) -> None:
-        workspace.report("comparing on 32-bit ARM", done=done, total=total, unit="files")
+        workspace.report("comparing on 32-bit ARM", done=done, total=total, unit="answers")
 
     limits = workspace.project.brief.limits
     report = compare(root, facts, bundle, models, reference, tensors, limits, on_done=show)
@@ -145,8 +145,9 @@ def _pictures(workspace: Workspace, run: str) -> np.ndarray:
     tensors, left = [], PICTURES
     for part in compared_pictures(workspace, run):
         count = min(left, len(part.rows))
-        chosen = np.linspace(0, len(part.rows) - 1, count).round().astype(np.int64)
-        tensors.append(part.images.gather(part.rows[chosen]))
+        if count:
+            chosen = np.linspace(0, len(part.rows) - 1, count).round().astype(np.int64)
+            tensors.append(part.images.gather(part.rows[chosen]))
         left -= count
     return np.concatenate(tensors)
 

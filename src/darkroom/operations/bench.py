@@ -80,7 +80,7 @@ def bench(
     Args:
         bundle: the bundle; the newest when not given.
         threads: threads that one answer may use.
-        rounds: how often each file is asked, in turn with the others.
+        rounds: how often each file is asked, in turn with the others; timing ends after 20 seconds.
     """
     from darkroom.export.bench import measure
     from darkroom.export.report import ConvertedFile
@@ -91,15 +91,7 @@ def bench(
     def show(done: int, total: int) -> None:
         workspace.report("measuring", done=done, total=total, unit="files")
 
-    files = [
-        ConvertedFile(
-            path=read.folder / model.path,
-            target=model.target,
-            precision=model.precision,
-            size_bytes=model.size_bytes,
-        )
-        for model in read.models
-    ]
+    files = [ConvertedFile.in_bundle(read.folder, model) for model in read.models]
     figures = measure(files, read.golden.tensors[:1], threads=threads, rounds=rounds, on_done=show)
     table = figures.table()
     return BenchReport(

@@ -13,6 +13,7 @@ from darkroom.operations.compared_pictures import batches_of, compared_pictures
 from darkroom.operations.export import ConvertReport, VerifyReport
 from darkroom.operations.gates import bundle_gates, check_names
 from darkroom.operations.handed_over import take_back
+from darkroom.operations.judged import note_look
 from darkroom.operations.operating_points import point_of
 from darkroom.operations.precision_choice import convert_and_choose, keep_precisions, note_of
 from darkroom.operations.run_weights import refuse_lost_run
@@ -148,6 +149,7 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
     gates = bundle_gates(workspace, found.run_id, split, bundle.manifest, report)
     report = report.model_copy(update={"gates": gates})
     atomic.write_text(parity_path(workspace, found.id), report.model_dump_json(indent=1) + "\n")
+    looked = note_look(workspace, found.run_id, "test") if split == "test" else ""
     page = deliver_page(workspace, found.id, found.run_id, report)
     missed = missed_gates(gates)
     passed = report.passes and not missed
@@ -167,6 +169,7 @@ def verify_bundle(workspace: Workspace, name: str | None) -> VerifyReport:
         path=hand_over(workspace, folder) if passed else "",
         taken_back=() if passed else take_back(workspace),
         page=page,
+        remarks=(looked,) if looked else (),
     )
 
 
@@ -230,15 +233,7 @@ def _compared(workspace: Workspace, run: str, bundle: Bundle) -> ParityReport:
     report = verify(
         TorchReference(network, card),
         card,
-        [
-            ConvertedFile(
-                path=bundle.folder / model.path,
-                target=model.target,
-                precision=model.precision,
-                size_bytes=model.size_bytes,
-            )
-            for model in bundle.models
-        ],
+        [ConvertedFile.in_bundle(bundle.folder, model) for model in bundle.models],
         batches_of(parts, masks=card.task == "segmentation"),
         golden=bundle.golden.vectors,
         limits=workspace.project.brief.limits,

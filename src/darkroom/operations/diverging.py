@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from darkroom.errors import Damaged, DarkroomError, Invalid, NotFound
+from darkroom.formats import is_picture
 from darkroom.operations.bundling import refuse_lost_folder
 from darkroom.operations.divergence import DiffReport, DumpReport
 from darkroom.workspace import Workspace
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["find_divergence", "make_dump"]
 
 MOST_IMAGES = 1000
-"""Pictures that one dump, or one comparison of formats, takes."""
+"""Pictures that one dump, or one comparison of formats, takes; fewer of large masks."""
+
+
+class _Picture(NamedTuple):
+    name: str
+    """Unique among those of one comparison."""
+    read: Callable[[], bytes]
+    """Returns its encoded bytes, which are not held."""
 
 
 def make_dump(
@@ -58,7 +67,8 @@ def make_dump(
     most = {"layers": 0}
 
     def counted():
-        for done, one in enumerate(dumped_pictures(side, pictures, layers=layers), start=1):
+        read = ((one.name, one.read()) for one in pictures)
+        for done, one in enumerate(dumped_pictures(side, read, layers=layers), start=1):
             most["layers"] = max(most["layers"], len(one.layers))
             workspace.report("dumping", done=done, total=len(pictures), unit="images")
             yield one
@@ -67,7 +77,7 @@ def make_dump(
     return DumpReport(
         bundle=found.id,
         side=side.title,
-        pictures=tuple(name for name, _ in pictures),
+        pictures=tuple(one.name for one in pictures),
         layers=most["layers"],
         size_bytes=path.stat().st_size,
         path=workspace.relative(path),
@@ -86,7 +96,9 @@ def find_divergence(
     """Compares a dump, or a file of a bundle, with what is right.
 
     Raises:
-        Invalid: neither or both are given, or the parts of the dump do not fit together.
+        Invalid: neither or both are given, pictures beside a dump, the parts of the dump do not fit
+            together, or a file would be compared with itself.
+        InvalidImage: a file named is no picture.
         NotFound: there is no such dump, bundle, file or picture.
         Damaged: the dump or the bundle is not what was written.
         Unsupported: a newer Darkroom's dump or bundle.
@@ -97,13 +109,21 @@ def find_divergence(
             "Comparing needs a dump or a target, one of the two.",
             do="Say: darkroom export diff dump.zip, or darkroom export diff --target litert --against onnx",
         )
+    if dump is not None and images:
+        raise Invalid(
+            "diff.pictures-of-a-dump",
+            "A dump is compared on its own pictures; others were named beside it.",
+            do="Leave --images out, or compare two formats on them: "
+            "darkroom export diff --target onnx --against pytorch --images photo.jpg",
+        )
     if dump is not None:
         found, divergence = _of_dump(workspace, dump, against, bundle)
         place = f"09-mobile/diff-{found.id}-dump.html"
     else:
         assert target is not None
         found, divergence = _of_formats(workspace, target, against, bundle, precision, images)
-        place = f"09-mobile/diff-{found.id}-{target}-{against}.html"
+        said = "" if precision == "float32" else f"-{precision}"
+        place = f"09-mobile/diff-{found.id}-{target}{said}-{against}.html"
     first = divergence.first
     return DiffReport(
         bundle=found.id,
@@ -161,12 +181,14 @@ def _of_formats(
         raise Invalid(
             "diff.same-file",
             "That would compare {file} with itself.",
-            do="Name another format: --against onnx",
+            do="Name another format: darkroom export diff --target {target} --against {others}",
             file=other.title,
+            target=target,
+            others=next(name for name in ("onnx", "litert") if name != target),
         )
     tensors = _tensors(content, pictures)
     workspace.report("comparing", done=0, total=len(pictures), unit="images")
-    names = [name for name, _ in pictures]
+    names = [one.name for one in pictures]
     divergence = compare_sides(reference, other, names, tensors, workspace.project.brief.limits)
     return found, divergence.model_copy(update={"notes": (*notes, *divergence.notes)})
 
@@ -234,39 +256,86 @@ def _side(
     return TorchSide(network, content.card)
 
 
-def _pictures(content: Bundle, images: Sequence[Path]) -> list[tuple[str, bytes]]:
-    """Returns pictures by unique names: the files named, or the golden pictures."""
+def _pictures(content: Bundle, images: Sequence[Path]) -> list[_Picture]:
+    """Returns pictures by unique names: the files named, or the golden pictures.
+
+    Raises:
+        NotFound: there is no such file, or a folder holds none.
+        Invalid: they are too many.
+    """
+    from darkroom.export.portions import MOST_VALUES, values_of
+
     if not images:
-        return [(vector.name, vector.image) for vector in content.golden.vectors]
+        return [_Picture(vector.name, lambda data=vector.image: data) for vector in content.golden.vectors]
     files = [file for path in images for file in _files(path)]
-    if len(files) > MOST_IMAGES:
+    most = min(MOST_IMAGES, max(1, MOST_VALUES // values_of(content.card)))
+    if len(files) > most:
         raise Invalid(
             "diff.too-many",
             "{count:,} pictures are named; at most {limit:,} are taken.",
             do="Name fewer.",
             count=len(files),
-            limit=MOST_IMAGES,
+            limit=most,
         )
-    names: dict[str, bytes] = {}
-    for number, file in enumerate(files):
-        names[file.name if file.name not in names else f"{number}-{file.name}"] = file.read_bytes()
-    return list(names.items())
+    pictures: dict[str, _Picture] = {}
+    for file in files:
+        name = next(one for one in _names(file) if one not in pictures)
+        pictures[name] = _Picture(name, lambda file=file: _bytes_of(file))
+    return list(pictures.values())
+
+
+def _names(file: Path) -> Iterator[str]:
+    """Yields what a file may be called, until one is free: `a.png`, then `2-a.png` and so on."""
+    yield file.name
+    for number in count(2):
+        yield f"{number}-{file.name}"
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    if not path.is_file():
-        raise NotFound("diff.no-picture", "There is no picture at {path}.", path=path)
-    return [path]
+    if not path.is_dir():
+        if path.is_file():
+            return [path]
+        raise NotFound(
+            "diff.no-picture",
+            "There is no picture at {path}.",
+            do="Name pictures, or a folder that holds some: --images photo.jpg",
+            path=path,
+        )
+    inside = sorted(file for file in path.iterdir() if file.is_file() and is_picture(file.name))
+    if not inside:
+        raise NotFound(
+            "diff.empty-folder",
+            "The folder {path} holds no picture; folders inside it are not looked into.",
+            do="Name pictures, or a folder that holds some: --images photo.jpg",
+            path=path,
+        )
+    return inside
 
 
-def _tensors(content: Bundle, pictures: Sequence[tuple[str, bytes]]) -> np.ndarray:
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise NotFound(
+            "diff.unreadable",
+            "{path} cannot be read: {why}.",
+            do="Check the rights on the file, or leave it out.",
+            path=file,
+            why=error.strerror or error,
+        ) from error
+
+
+def _tensors(content: Bundle, pictures: Sequence[_Picture]) -> np.ndarray:
+    """Returns what the contract makes of pictures, (N, height, width, channels) uint8."""
     import numpy as np
 
-    from darkroom.images import prepare
+    from darkroom.export.dumping import decoded
+    from darkroom.images import apply_contract
 
-    return np.stack([prepare(data, content.contract) for _, data in pictures])
+    tensors = np.empty((len(pictures), *content.contract.shape), np.uint8)
+    for place, one in enumerate(pictures):
+        tensors[place] = apply_contract(decoded(one.name, one.read()), content.contract).tensor
+    return tensors
 
 
 def _golden_bytes(content: Bundle) -> dict[str, bytes]:

@@ -139,8 +139,7 @@ def evaluate(workspace: Workspace, *, runs: tuple[RunRef, ...], split: Split = "
     """
     from darkroom.operations.deliverables import deliver_evaluation
 
-    if not runs:
-        raise InvalidConfig("evaluate.no-runs", "model.evaluate needs at least one run. Received: none.")
+    _refuse_none(runs)
     task = common_task(workspace, runs)
     if task == "segmentation":
         from darkroom.operations.mask_evaluation import evaluate_mask_runs
@@ -225,3 +224,12 @@ def _row(evaluation: Evaluation) -> tuple[str, ...]:
         f"{f1.value:.4f}",
         str(evaluation.errors),
     )
+
+
+def _refuse_none(runs: Sequence[str]) -> None:
+    if not runs:
+        raise InvalidConfig(
+            "evaluate.no-runs",
+            "model.evaluate needs at least one run. Received: none.",
+            do="List the runs, and name one: darkroom model list",
+        )

@@ -55,6 +55,7 @@ def forgotten_named(workspace: Workspace, names: Iterable[str]) -> tuple[str, ..
             raise NotFound(
                 "image.not-forgotten",
                 "No picture {name!r} was forgotten here. Forgotten: {known}.",
+                do="See what was forgotten: darkroom image forgotten",
                 name=name,
                 known=", ".join(one[:12] for one in forgotten[:SHOWN]) or "none",
             )

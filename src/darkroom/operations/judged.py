@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom import atomic
@@ -18,7 +19,17 @@ from darkroom.workspace import Workspace
 if TYPE_CHECKING:
     from darkroom.evaluation import Evaluation, Judged, LabelSetEvaluation, MaskEvaluation
 
-__all__ = ["DRAWS", "Looks", "count_looks", "counts_all", "evaluated", "judged", "kept", "question"]
+__all__ = [
+    "DRAWS",
+    "Looks",
+    "count_looks",
+    "counts_all",
+    "evaluated",
+    "judged",
+    "kept",
+    "note_look",
+    "question",
+]
 
 DRAWS = 10_000
 """Bootstrap draws: with 2,000 the ends of an interval still move by one picture in some hundred."""
@@ -159,14 +170,47 @@ def count_looks(workspace: Workspace, dataset: str, split: Split = "test") -> Lo
         dataset: name@version.
         split: the pictures.
     """
-    from darkroom.evaluation import evaluation_path
-
     counts = []
     for run in workspace.catalogue.runs.list(dataset=dataset):
-        path = evaluation_path(workspace.runs_folder / run.id, split)
-        if path.is_file():
-            try:
-                counts.append(int(json.loads(path.read_bytes()).get("looks", 1)))
-            except (ValueError, TypeError, AttributeError, RecursionError):
-                counts.append(1)  # it cannot be read, and was written by a look
+        folder = workspace.runs_folder / run.id
+        found = [_number_in(path) for path in _places_of_looks(folder, split) if path.is_file()]
+        counts += [sum(found)] if found else []
     return Looks(count=sum(counts), runs=len(counts))
+
+
+def note_look(workspace: Workspace, run: str, split: Split) -> str:
+    """Notes that the files of a run were held against the labels of a split that the run was never asked.
+
+    Args:
+        workspace: the project.
+        run: the run.
+        split: the pictures.
+
+    Returns:
+        That it was noted, in words; empty where an evaluation of the run counts its looks.
+    """
+    evaluation, noted = _places_of_looks(workspace.runs_folder / run, split)
+    if evaluation.is_file():
+        return ""
+    before = _number_in(noted) if noted.is_file() else 0
+    atomic.write_text(noted, json.dumps({"schema_version": 1, "looks": before + 1}) + "\n")
+    dataset = workspace.catalogue.runs.get(run).dataset
+    looks = count_looks(workspace, dataset, split).words
+    return (
+        f"{run} was never evaluated on {split}, so this counts as a look: {split} of {dataset} was looked "
+        f"at {looks}."
+    )
+
+
+def _places_of_looks(run_folder: Path, split: Split) -> tuple[Path, Path]:
+    """Returns where looks at a split are counted: those of evaluations, and other ones."""
+    from darkroom.evaluation import evaluation_path
+
+    return evaluation_path(run_folder, split), run_folder / f"looks-{split}.json"
+
+
+def _number_in(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_bytes()).get("looks", 1))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return 1  # it cannot be read, and was written by a look

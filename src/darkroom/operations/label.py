@@ -271,19 +271,25 @@ def _value(label: str | None, state: StateWord | None, rule: str | None, slot: S
         )
     if rule is not None and state != "unusable":
         raise InvalidLabel(
-            "label.rule", "Only an unusable picture breaks a rule; give --state unusable too."
+            "label.rule",
+            "Only an unusable picture breaks a rule; give --state unusable too.",
+            do="darkroom label add IMAGE --state unusable --rule RULE",
         )
     if state is not None:
         return State(state=state, rule=rule)
     label = (label or "").strip()
     if not label or not label.isprintable():
         raise InvalidLabel(
-            "label.empty", "A class has a name that can be printed. Received: {label!r}.", label=label
+            "label.empty",
+            "A class has a name that can be printed. Received: {label!r}.",
+            do="Name a class of the project: darkroom label add IMAGE --label CLASS",
+            label=label,
         )
     if slot != "class":
         raise InvalidLabel(
             "label.slot",
             "A class answers the question class, not {slot}; a state may stand there.",
+            do="Leave --slot out, or say a state: darkroom label add IMAGE --slot {slot} --state skipped",
             slot=slot,
         )
     return ClassLabel(label=label)
@@ -298,7 +304,12 @@ def _picture(workspace: Workspace, image: str) -> str:
 def _name(by: str) -> str:
     name = by.strip()
     if not name.isprintable():
-        raise Invalid("label.by", "A name can be printed. Received: {by!r}.", by=by)
+        raise Invalid(
+            "label.by",
+            "A name can be printed. Received: {by!r}.",
+            do="Name somebody on one line: --by anna; without --by it is the user of this machine.",
+            by=by,
+        )
     try:
         return name or getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name

@@ -361,14 +361,24 @@ def _is_unusable(value: AnnotationValue) -> bool:
 def _words(text: str) -> str:
     said = text.strip()
     if not said or not said.isprintable():
-        raise Invalid("image.reason", "A reason can be printed. Received: {text!r}.", text=text)
+        raise Invalid(
+            "image.reason",
+            "A reason can be printed. Received: {text!r}.",
+            do='Say it in words on one line: --reason "the label is wrong"',
+            text=text,
+        )
     return said
 
 
 def _author(by: str, kind: AuthorKind) -> Author:
     name = by.strip()
     if not name.isprintable():
-        raise Invalid("image.by", "A name can be printed. Received: {by!r}.", by=by)
+        raise Invalid(
+            "image.by",
+            "A name can be printed. Received: {by!r}.",
+            do="Name somebody on one line: --by anna; without --by it is the user of this machine.",
+            by=by,
+        )
     try:
         return Author(kind=kind, name=name or getpass.getuser())
     except (KeyError, OSError):  # a container whose user has no name

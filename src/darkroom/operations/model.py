@@ -136,13 +136,18 @@ class RunsReport(Result):
     """The runs of a project."""
 
     rows: tuple[tuple[str, ...], ...]
+    figure: str = ""
+    """What all of them show of the validation pictures: "accuracy", "mean AP" or "mean IoU"; empty where
+    they show different ones, and each row says its own."""
     marked: tuple[str, ...] = ()
     """Which runs were trained on a picture that was forgotten since, in words."""
 
     def display(self) -> Iterator[str | Table]:
         """Yields the table."""
-        columns = ("run", "state", "dataset", "network", "seed", "val accuracy", "when")
-        yield Table(columns, self.rows)
+        columns = ("run", "state", "dataset", "network", "seed", f"val {self.figure or 'figure'}", "when")
+        named = f"{self.figure} "
+        rows = tuple((*row[:5], row[5].removeprefix(named), *row[6:]) for row in self.rows)
+        yield Table(columns, rows)
         yield from self.marked
 
 
@@ -285,6 +290,10 @@ def list_runs(workspace: Workspace, *, dataset: DatasetRef | None = None) -> Run
     Args:
         dataset: only those trained on this dataset version.
     """
+    runs = workspace.catalogue.runs.list(dataset=dataset)
+    figures = {
+        figure for run in runs for by, figure in (deciding_figure(run.metrics),) if by in run.metrics
+    }
     return RunsReport(
         rows=tuple(
             (
@@ -293,11 +302,12 @@ def list_runs(workspace: Workspace, *, dataset: DatasetRef | None = None) -> Run
                 run.dataset,
                 run.network,
                 str(run.seed),
-                _listed(workspace, run),
+                _listed(workspace, run, mixed=len(figures) > 1),
                 run.created_at.strftime("%Y-%m-%d %H:%M"),
             )
-            for run in workspace.catalogue.runs.list(dataset=dataset)
+            for run in runs
         ),
+        figure="" if len(figures) > 1 else next(iter(figures), "accuracy"),
         marked=spoken_marks(workspace, "run"),
     )
 
@@ -329,11 +339,14 @@ def preview(
     return PreviewReport(path=deliver_preview(workspace, version, augment, seed))
 
 
-def _listed(workspace: Workspace, run: Run) -> str:
-    """Returns the val figure that decides: accuracy, mean AP of several labels, mean IoU of masks."""
+def _listed(workspace: Workspace, run: Run, *, mixed: bool = False) -> str:
+    """Returns the val figure that decides: accuracy, mean AP of several labels, mean IoU of masks.
+
+    Accuracy is only called by its name beside other figures.
+    """
     by, figure = deciding_figure(run.metrics)
     found = _figure(workspace, run, by)
-    return found if figure == "accuracy" else f"{figure} {found}"
+    return found if by not in run.metrics or (figure == "accuracy" and not mixed) else f"{figure} {found}"
 
 
 def _figure(workspace: Workspace, run: Run, by: str = "val.accuracy") -> str:

@@ -117,6 +117,7 @@ def _refuse_absent(run: Run, tags: Sequence[str], have: Sequence[str]) -> None:
             raise Conflict(
                 "tag.of-darkroom",
                 'Darkroom itself gave {run} the tag "{tag}"; it says what the run belongs to, and stays.',
+                do="Give it tags of your own beside it: darkroom model tag {run} best",
                 run=run.id,
                 tag=one,
             )

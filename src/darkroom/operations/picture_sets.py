@@ -19,10 +19,16 @@ __all__ = ["Chained", "FieldFolder"]
 
 
 class FieldFolder:
-    """Pictures of a folder as the contract makes them; what cannot be read is left out."""
+    """Pictures of a folder as the contract makes them; what cannot be read is left out.
 
-    def __init__(self, tensors: np.ndarray, image_ids: Sequence[str]) -> None:
-        self._tensors = tensors
+    Args:
+        tensors: a file of their pixels, one picture behind the other.
+        shape: (height, width, channels) of each.
+        image_ids: the pictures.
+    """
+
+    def __init__(self, tensors: Path, shape: tuple[int, int, int], image_ids: Sequence[str]) -> None:
+        self._tensors, self._shape = tensors, shape
         self.image_ids = tuple(image_ids)
         self.groups: tuple[str | None, ...] = (None,) * len(self.image_ids)
 
@@ -34,8 +40,18 @@ class FieldFolder:
         most: int,
         generator: np.random.Generator,
         remarks: list[str],
+        scratch: Path,
     ) -> FieldFolder:
-        """Reads at most so many pictures of a folder, drawn at random; notes those that cannot be read."""
+        """Reads at most so many pictures of a folder, drawn at random; notes those that cannot be read.
+
+        Args:
+            folder: of the pictures.
+            version: the dataset whose contract makes them.
+            most: how many to read.
+            generator: draws them.
+            remarks: is told how many cannot be read.
+            scratch: a folder for their pixels, which would fill the memory.
+        """
         import hashlib
 
         from darkroom.formats import is_picture
@@ -53,24 +69,28 @@ class FieldFolder:
                 do="Name a folder of pictures: --field FOLDER",
                 path=folder,
             )
-        tensors: dict[str, np.ndarray] = {}
+        image_ids: dict[str, None] = {}
         refused = 0
-        for place in np.sort(generator.permutation(len(paths))[:most]).tolist():
-            try:
-                data = paths[place].read_bytes()
-                tensors[hashlib.sha256(data).hexdigest()] = prepare(data, version.contract)
-            except (DarkroomError, OSError):
-                refused += 1
+        with (scratch / "field.pixels").open("wb") as tensors:
+            for place in np.sort(generator.permutation(len(paths))[:most]).tolist():
+                try:
+                    data = paths[place].read_bytes()
+                    tensor = prepare(data, version.contract)
+                except (DarkroomError, OSError):
+                    refused += 1
+                    continue
+                image_id = hashlib.sha256(data).hexdigest()
+                if image_id not in image_ids:
+                    tensors.write(tensor.tobytes())
+                    image_ids[image_id] = None
         if refused:
             remarks.append(f"Cannot be read, and left out: {counted(refused, 'file')} of {folder.name}.")
-        shape = (0, *version.contract.shape)
-        return cls(
-            np.stack(list(tensors.values())) if tensors else np.empty(shape, np.uint8), list(tensors)
-        )
+        return cls(scratch / "field.pixels", version.contract.shape, list(image_ids))
 
     def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Returns (n, H, W, C) uint8."""
-        return np.take(self._tensors, indices, axis=0, out=out, mode="clip")
+        tensors = np.memmap(self._tensors, np.uint8, "r", shape=(len(self.image_ids), *self._shape))
+        return np.take(tensors, indices, axis=0, out=out, mode="clip")
 
 
 class Chained:

@@ -172,6 +172,8 @@ def _judged(
     if not total:
         return None
 
+    limits = workspace.project.brief.limits
+
     def show(done: int) -> None:
         workspace.report("comparing recipes", done=done, total=total, unit="images")
 
@@ -180,8 +182,9 @@ def _judged(
         card,
         files,
         batches_of(parts, masks=card.task == "segmentation"),
-        limits=workspace.project.brief.limits,
+        limits=limits,
         rounds=ROUNDS,
+        memory=limits.memory_bytes is not None,
         on_progress=show,
     )
     return choose(parity, files, calibration_count=calibration_count, run=run)
@@ -196,10 +199,11 @@ def _likeliest(files: Sequence[ConvertedFile]) -> list[ConvertedFile]:
 
 
 def _renamed(file: ConvertedFile) -> ConvertedFile:
-    """Gives a kept file the name without its recipe."""
-    plain = file.path.with_name(
-        file.path.name.replace(f"-{file.recipe}{file.path.suffix}", file.path.suffix)
-    )
-    if plain == file.path:
+    """Gives a kept file the name without its recipe; one that is plain has none in its name."""
+    from darkroom.export.precisions import PLAIN
+
+    if file.recipe == PLAIN:
         return file
+    suffix = file.path.suffix
+    plain = file.path.with_name(file.path.name.removesuffix(f"-{file.recipe}{suffix}") + suffix)
     return file.model_copy(update={"path": file.path.rename(plain)})

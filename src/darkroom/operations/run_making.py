@@ -362,6 +362,7 @@ def _refuse_other_tasks(version: DatasetVersion) -> None:
         raise InvalidConfig(
             "train.task",
             "Dataset {ref} is for {task}, which cannot be trained yet.",
+            do="Name a dataset for another task. See: darkroom dataset list",
             ref=version.ref,
             task=version.task,
         )

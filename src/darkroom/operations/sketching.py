@@ -214,6 +214,7 @@ class _Looker:
             raise Cancelled(
                 "domain.cancelled",
                 "Measuring pictures was stopped after {done:,} of {total:,} of {split}.",
+                do="Begin it again: darkroom model domain",
                 done=done,
                 total=total,
                 split=split,

@@ -119,15 +119,20 @@ class TryReport(Result):
     split: str
     images: int
     figure: str
-    """What `value` is: "accuracy", for masks "mean IoU", for several labels "share of right labels"."""
+    """What `value` is: "accuracy", for masks "mean IoU", for several labels "mean AP"."""
     value: Interval
     loss: float | None
-    """Mean cross-entropy; None for masks and for several labels."""
+    """Mean cross-entropy, of several labels the binary one; None for masks."""
     confused: tuple[tuple[str, ...], ...] = ()
     """The most frequent mistakes: what it is, what was answered, how often."""
+    beside: tuple[tuple[str, Interval], ...] = ()
+    """For several labels: figures of the labels that are given from 0.5 on."""
+    labels: tuple[tuple[str, ...], ...] = ()
+    """For several labels, the weakest first: label, pictures that have it, average precision, precision,
+    recall and F1 from 0.5 on."""
 
     def display(self) -> Iterator[str | Table]:
-        """Yields the figure with its interval, and the most frequent mistakes."""
+        """Yields the figure with its interval, and the most frequent mistakes or the weakest labels."""
         loss = "" if self.loss is None else f", loss {self.loss:.4f}"
         yield (
             f"{self.run} after epoch {self.epoch} ({self.state}): {self.figure} {self.value} on "
@@ -135,6 +140,12 @@ class TryReport(Result):
         )
         if self.confused:
             yield Table(("is", "answered", "times"), self.confused)
+        if self.beside:
+            yield "Given from 0.5 on: " + "; ".join(f"{name} {value}" for name, value in self.beside)
+        if self.labels:
+            title = f"The weakest {SHOWN} of {len(self.labels)} labels" if len(self.labels) > SHOWN else ""
+            columns = ("label", "pictures", "average precision", "precision", "recall", "F1")
+            yield Table(columns, self.labels[:SHOWN], title)
 
 
 @operation("model.try_epoch", stage=6, slow=True, libraries=LIBRARIES)
@@ -185,6 +196,8 @@ def try_epoch(
     facts["epoch"] = card.epoch  # the training may have replaced the file in between
     if card.task == "segmentation":
         return TryReport(**facts, figure="mean IoU", value=answered, loss=None)
+    if card.task == "multi-label":
+        return TryReport(**facts, **_judged_sets(card.labels, images, answered))
     labels = np.asarray(images.labels)
     return TryReport(**facts, **_judged(card.labels, labels, answered, images.groups))
 
@@ -294,10 +307,6 @@ def _judged(
 
     from darkroom.statistics import bootstrap_interval
 
-    if labels.ndim > 1:
-        right = ((probabilities >= 0.5) == (labels > 0)).mean(axis=1)
-        value = bootstrap_interval(right, groups, yes_or_no=False)
-        return {"figure": "share of right labels", "value": value, "loss": None}
     answers = probabilities.argmax(1)
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     wrong = Counter(
@@ -310,3 +319,43 @@ def _judged(
         "loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
         "confused": tuple(rows),
     }
+
+
+def _judged_sets(names: tuple[str, ...], images: Any, probabilities: np.ndarray) -> dict[str, Any]:
+    """Returns the mean average precision of several labels, what is given from 0.5 on, and each label.
+
+    Where no picture has a label there is nothing to rank, and the share of pictures without a wrong label
+    takes its place.
+    """
+    import numpy as np
+
+    from darkroom.evaluation.label_set_judgement import judge_label_sets
+    from darkroom.evaluation.predictions import Predictions, groups_of
+
+    answers = Predictions(
+        tuple(images.image_ids), np.asarray(images.labels), groups_of(images.groups), probabilities
+    )
+    found = judge_label_sets(answers, classes=names, worst=0).figures
+    beside = {"macro F1": found.macro_f1, "micro F1": found.micro_f1, "all labels right": found.exact_match}
+    ranked = sorted(
+        found.classes, key=lambda row: row.average_precision.value if row.average_precision else 2.0
+    )
+    rows = [
+        (
+            row.label,
+            f"{row.support:,}",
+            *map(_four_places, (row.average_precision, row.precision, row.recall, row.f1)),
+        )
+        for row in ranked
+    ]
+    return {
+        "figure": "all labels right" if found.mean_ap is None else "mean AP",
+        "value": found.mean_ap or found.exact_match,
+        "loss": found.log_loss.value,
+        "beside": tuple(beside.items()),
+        "labels": tuple(rows),
+    }
+
+
+def _four_places(figure: Interval | None) -> str:
+    return "—" if figure is None else f"{figure.value:.4f}"

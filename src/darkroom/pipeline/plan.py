@@ -84,6 +84,7 @@ def _stage_operation(entry: StageEntry) -> Operation:
         raise InvalidConfig(
             "stage.not-a-stage",
             'Stage "{stage}": {operation} works on the whole project and cannot be a stage.',
+            do="Take this stage out of darkroom.toml; in the shell it is: darkroom {operation}",
             stage=entry.name,
             operation=operation.name,
         )

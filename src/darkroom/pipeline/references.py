@@ -38,6 +38,7 @@ class StageResults:
             raise NotFound(
                 "stage.unknown",
                 'No stage "{stage}" before this one.{meant} A stage can only take what stands above it.',
+                do="Name a stage that stands above, or move this one down. See: darkroom status",
                 stage=stage,
                 meant=nearest(stage, self._given),
             )
@@ -47,6 +48,7 @@ class StageResults:
             raise InvalidConfig(
                 "stage.gives-no-such-thing",
                 'Stage "{stage}" ({operation}) gives no {kind}.',
+                do="Name the stage that makes one; see what each gives: docs/reference/operations.md",
                 stage=stage,
                 operation=operation.name,
                 kind=kind,

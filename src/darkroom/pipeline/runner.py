@@ -207,6 +207,7 @@ def _chosen(workspace: Workspace, again: tuple[str, ...], until: str | None) -> 
             raise InvalidConfig(
                 "run.no-such-stage",
                 'No stage "{name}" in darkroom.toml.{nearest} Stages: {names}.',
+                do="Name one of them, for example: darkroom run --until STAGE",
                 name=name,
                 nearest=nearest(name, names),
                 names=", ".join(names) or "none",

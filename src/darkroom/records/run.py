@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, field_validator
 
 from darkroom.records.record import Fact, FrozenMap, Record
 
@@ -67,11 +69,23 @@ class Run(Record):
     created_at: AwareDatetime
     finished_at: AwareDatetime | None = None
     metrics: FrozenMap[str, float] = {}
-    """Last and best figures: "val.accuracy", "val.loss", "epoch", …"""
+    """Last and best figures: "val.accuracy", "val.loss", "epoch", …; one that is no number is left out."""
     note: str = ""
     """Of an earlier version; what people write now lies in the catalogue's log of notes, see `RunNote`."""
     tags: tuple[str, ...] = ()
     """Given by Darkroom itself, such as the search that a run belongs to."""
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _numbers(cls, found: Any) -> Any:
+        """Leaves out NaN and infinity, which JSON writes as null."""
+        if not isinstance(found, Mapping):
+            return found
+        return {
+            name: value
+            for name, value in found.items()
+            if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+        }
 
 
 class RunNote(Fact):

@@ -83,7 +83,12 @@ class Uploads:
                 file.flush()
                 await run_in_threadpool(os.fsync, file.fileno())
             if not size_bytes:
-                raise Invalid("upload.empty", "{name} is empty.", name=name)
+                raise Invalid(
+                    "upload.empty",
+                    "{name} is empty.",
+                    do="Choose another file, or save this one again.",
+                    name=name,
+                )
             aside.rename(self._folder / id)
         except BaseException as error:
             self._account(-size_bytes, 0)

@@ -75,6 +75,7 @@ class Predictor:
             raise Invalid(
                 "model.runtime-does-not-fit",
                 "Runtime {runtime} takes files that end in {suffix}. Received: {path}.",
+                do="Leave the runtime out: the ending of the file decides.",
                 runtime=runtime,
                 suffix=find(runtime).suffix,
                 path=path,

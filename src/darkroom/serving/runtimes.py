@@ -29,6 +29,7 @@ __all__ = [
     "Session",
     "find",
     "is_model",
+    "is_present",
     "open_session",
     "runtime_of",
 ]
@@ -102,7 +103,7 @@ class Runtime:
     @property
     def installed(self) -> bool:
         """Whether it can be loaded here."""
-        return _present(self.module)
+        return is_present(self.module)
 
     @property
     def version(self) -> str:
@@ -127,7 +128,7 @@ class Runtime:
                 package=self.package,
                 extra=self.extra,
             )
-        if self.torch and not _present("torch"):
+        if self.torch and not is_present("torch"):
             raise MissingExtra(
                 "extra.runtime-torch",
                 "{title} files are run here by means of torch, which is not installed.",
@@ -198,6 +199,7 @@ def find(name: str) -> Runtime:
         raise NotFound(
             "runtime.unknown",
             'No runtime "{name}". Known: {known}.{nearest}',
+            do="Leave it out, and the first one that is installed is taken.",
             **among(name, RUNTIMES),
         )
     return RUNTIMES[name]
@@ -215,6 +217,7 @@ def runtime_of(path: Path) -> Runtime:
     raise Unsupported(
         "model.kind-unknown",
         "{path} is not a model file that can be run here. Expected a name that ends in {known}.",
+        do="Name the folder of a bundle or a file in it; make one: darkroom export convert --run RUN",
         path=path,
         known=" or ".join(runtime.suffix for runtime in RUNTIMES.values()),
     )
@@ -240,7 +243,12 @@ def open_session(path: Path, *, threads: int = 1) -> Session:
     """
     runtime = runtime_of(path)
     if not path.exists():
-        raise NotFound("model.missing", "No model file at {path}.", path=path)
+        raise NotFound(
+            "model.missing",
+            "No model file at {path}.",
+            do="Check the path; a run's files are made by: darkroom export convert --run RUN",
+            path=path,
+        )
     if path.is_dir() != runtime.folder:
         kind = "folders" if runtime.folder else "files"
         raise damaged(path, f"{runtime.title} models are {kind}")
@@ -249,7 +257,8 @@ def open_session(path: Path, *, threads: int = 1) -> Session:
     return getattr(import_module(module), name)(path, threads=threads)
 
 
-def _present(module: str) -> bool:
+def is_present(module: str) -> bool:
+    """Returns whether a module could be imported, without importing it."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):
@@ -285,6 +294,7 @@ def wrong_input(path: Path, dtype: object, shape: Sequence[object]) -> Unsupport
         "model.input-unknown",
         "{path} does not take the contract's tensor. Expected: uint8 (N, height, width, channels). "
         "Received: {dtype} {shape}.",
+        do="A model from elsewhere is fitted to it by: darkroom export adopt FILE --labels labels.txt",
         path=path,
         dtype=dtype,
         shape=tuple(shape),

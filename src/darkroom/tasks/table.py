@@ -65,6 +65,7 @@ def find(name: str) -> TaskEntry:
         raise NotFound(
             "task.unknown",
             'No task "{name}". Known: {known}.{nearest}',
+            do="Name one of them: darkroom dataset freeze --task TASK",
             **among(name, TASKS),
         )
     return TASKS[name]

@@ -27,7 +27,11 @@ def balanced_order(labels: Tensor, generator: torch.Generator) -> Tensor:
     recognition, 2020, section 3, q = 0.
     """
     if len(labels) == 0:
-        raise Invalid("training.nothing-to-sample", "There are no pictures to sample from.")
+        raise Invalid(
+            "training.nothing-to-sample",
+            "There are no pictures to sample from.",
+            do="Give train pictures: darkroom dataset show DATASET",
+        )
     classes = labels.unique()
     quotas = torch.full((len(classes),), len(labels) // len(classes))
     more = torch.randperm(len(classes), generator=generator)[: len(labels) % len(classes)]

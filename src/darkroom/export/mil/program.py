@@ -17,11 +17,15 @@ from torch import Tensor
 
 from darkroom.export.mil.table import OPERATIONS
 
-__all__ = ["MILProgram", "unknown_operations"]
+__all__ = ["MILProgram", "UnknownParameter", "unknown_operations"]
 
 CONSTANT = "const"
 COMPRESSED = "constexpr_"
 """How the names of operations begin that unfold a compressed weight."""
+
+
+class UnknownParameter(Exception):
+    """A program gives an operation a parameter that it has not here, or leaves one out; says which."""
 
 
 class _Step(NamedTuple):
@@ -46,6 +50,9 @@ class MILProgram:
     Args:
         spec: the model's description, `Model_pb2.Model` with an `mlProgram`.
         weights: folder of its weight file.
+
+    Raises:
+        UnknownParameter: an operation is given a parameter that is not known here.
     """
 
     def __init__(self, spec: Any, weights: Path) -> None:
@@ -106,7 +113,10 @@ class MILProgram:
                 variables[name] = names
             else:
                 variables[name] = names[0]
-        inspect.signature(function).bind(**constants, **variables)
+        try:
+            inspect.signature(function).bind(**constants, **variables)
+        except TypeError as error:
+            raise UnknownParameter(f"{operation.op_type} ({error})") from error
         outputs = operation.outputs
         return _Step(
             operation.op_type,
@@ -157,7 +167,9 @@ def _filled(variables: Mapping[str, str | list[str]], values: Mapping[str, Any])
 def _is_half(output: Any) -> bool:
     from coremltools.converters.mil.mil import types
 
-    return types.is_tensor(output.sym_type) and output.dtype == types.fp16
+    if types.is_list(output.sym_type):
+        return False
+    return (output.dtype if types.is_tensor(output.sym_type) else output.sym_type) == types.fp16
 
 
 def _with_ends(steps: Sequence[_Step], kept: set[str]) -> list[_Step]:
