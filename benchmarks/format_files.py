@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import sys
 import tempfile
@@ -125,6 +126,7 @@ def measure_format(workspace: Workspace, run: str, target: str) -> dict[str, Any
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {available_cores()} cores",
         "host": report.host,
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
