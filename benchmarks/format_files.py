@@ -185,7 +185,7 @@ def _batches(parts: Sequence[ComparedSplit], card: ModelCard) -> Iterator[Parity
 
 
 def _asked(workspace: Workspace, run: str, target: str, splits: tuple[Split, ...]) -> list[ComparedSplit]:
-    """Returns the pictures that a format is asked about; fewer where its operations are carried out here."""
+    """Returns the pictures that a format is asked about; fewer where we carry out its operations."""
     parts = compared_pictures(workspace, run, splits)
     return _fewer(parts, STAND_IN_PICTURES) if RUNTIMES[target].stand_in else parts
 
