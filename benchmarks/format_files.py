@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from darkroom.networks.network import Network
 from darkroom.networks.saved import load
 from darkroom.operations.compared_pictures import ComparedSplit, batches_of, compared_pictures
 from darkroom.operations.run_pictures import pictures_of
-from darkroom.records import ModelCard
+from darkroom.records import ModelCard, Split
 from darkroom.serving import RUNTIMES, Answer
 from darkroom.settings import available_cores
 from darkroom.workspace import Workspace
@@ -38,6 +39,7 @@ __all__ = ["TARGETS", "Remembered", "measure_format"]
 TARGETS = ("onnx", "litert", "executorch", "coreml")
 ROUNDS = 100
 """How often each answer is timed."""
+POOLED: tuple[Split, ...] = ("test", "val", "train")
 STAND_IN_PICTURES = 200
 """Pictures that a format is asked about whose operations are carried out one by one here."""
 
@@ -86,9 +88,7 @@ def measure_format(workspace: Workspace, run: str, target: str) -> dict[str, Any
     """
     network, card = load(workspace.runs_folder / run / "checkpoints/best.safetensors")
     reference = _Reference(f"{workspace.root}:{run}", network, card)
-    parts = compared_pictures(workspace, run)
-    if RUNTIMES[target].stand_in:
-        parts = _fewer(parts, STAND_IN_PICTURES)
+    parts = _asked(workspace, run, target, POOLED)
     golden = GoldenVectors.for_bundle(card.contract)
     golden = golden.answered(reference.run(golden.tensors).probabilities)
     with tempfile.TemporaryDirectory() as folder:
@@ -125,6 +125,7 @@ def measure_format(workspace: Workspace, run: str, target: str) -> dict[str, Any
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {available_cores()} cores",
         "host": report.host,
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
@@ -153,7 +154,7 @@ def _converted(
         reference,
         card,
         written.files,
-        _batches(compared_pictures(workspace, run, ("val",)), card),
+        _batches(_asked(workspace, run, target, ("val",)), card),
         limits=workspace.project.brief.limits,
         rounds=0,
     )
@@ -181,6 +182,12 @@ def _calibration(workspace: Workspace, run: str, card: ModelCard, folder: Path) 
 
 def _batches(parts: Sequence[ComparedSplit], card: ModelCard) -> Iterator[ParityBatch]:
     return batches_of(parts, masks=card.task == "segmentation")
+
+
+def _asked(workspace: Workspace, run: str, target: str, splits: tuple[Split, ...]) -> list[ComparedSplit]:
+    """Returns the pictures that a format is asked about; fewer where we carry out its operations."""
+    parts = compared_pictures(workspace, run, splits)
+    return _fewer(parts, STAND_IN_PICTURES) if RUNTIMES[target].stand_in else parts
 
 
 def _fewer(parts: Sequence[ComparedSplit], most: int) -> list[ComparedSplit]:

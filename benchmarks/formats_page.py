@@ -173,3 +173,10 @@ def _measured(every: Lines) -> Iterator[str]:
         f"{'; '.join(runtimes)}. Beside the trainings, converting and comparing took {took / 60:.0f} "
         "minutes. The lines are in `benchmarks/results/all_formats.jsonl`."
     )
+    loads = [line["load"] for line in every if line.get("load") is not None]
+    yield (
+        "\nProcesses that wanted a core meanwhile (load average of a minute, this one included): "
+        f"{min(loads):g} to {max(loads):g}. Where that is more than there are cores, times are too long."
+        if len(loads) == len(every)
+        else "\nHow busy the machine was meanwhile was not noted of every format."
+    )
