@@ -1,4 +1,4 @@
-"""ExecuTorch and Core ML answer real pictures as PyTorch does, on every kind of network."""
+"""Every format answers real pictures as PyTorch does, on every kind of network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.bundle import GoldenVectors
-from darkroom.export import ConvertedFile, FileParity, find
+from darkroom.export import EXPORTERS, ConvertedFile, FileParity, find
 from darkroom.export.child import write_file
 from darkroom.export.parity import verify
 from darkroom.export.precisions import Recipe
@@ -23,13 +23,17 @@ pytestmark = [
 ]
 
 
+WRITTEN = {"float32": tuple(EXPORTERS), "float16": ("executorch", "coreml")}
+"""By precision the formats; how small ONNX and LiteRT files answer: test_precisions_on_photos.py."""
+
+
 def compared(found: Real, folder: Path, *, learnt: bool = True) -> dict[tuple[str, str], FileParity]:
     """Returns what came of each file, by target and precision."""
     model = ImageModel.of(found.network, found.card)
     files = [
         ConvertedFile(path=folder / f"{precision}{find(target).suffix}", target=target, precision=precision)
-        for target in ("executorch", "coreml")
-        for precision in ("float32", "float16")
+        for precision, targets in WRITTEN.items()
+        for target in targets
     ]
     for file in files:  # in this process: a child for each would load its library anew
         write_file(find(file.target), model, found.card, file.path, Recipe(precision=file.precision))
@@ -43,9 +47,7 @@ def compared(found: Real, folder: Path, *, learnt: bool = True) -> dict[tuple[st
 
 
 def of_precision(files: dict[tuple[str, str], FileParity], precision: str) -> list[FileParity]:
-    chosen = [file for (_, written), file in files.items() if written == precision]
-    assert len(chosen) == 2
-    return chosen
+    return [files[target, precision] for target in WRITTEN[precision]]
 
 
 @pytest.mark.parametrize(
