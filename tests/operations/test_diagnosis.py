@@ -127,7 +127,7 @@ def test_a_healthy_run_gets_no_false_verdict(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
     ("changes", "facts", "expected", "also"),
     [

@@ -106,7 +106,7 @@ def test_the_features_of_the_training_are_found_by_the_operation(
     assert again.computed == 0
 
 
-@pytest.mark.parametrize("network", ["mobilenetv2_035"])  # benchmarks/transfer.py: both
+@pytest.mark.parametrize("network", ["mobilenetv2_100", "mobilenetv2_035"])
 def test_flowers_are_told_apart_as_well_as_by_logistic_regression(
     tmp_path: Path, shared_data: Path, weights: Path, network: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,7 @@ def test_no_request_brings_an_answer_from_500_on(opened: Desk) -> None:
 @pytest.mark.slow
 def test_many_requests_bring_no_answer_from_500_on(tmp_path: Path) -> None:
     with desk(project(tmp_path), upload_bytes=2_000_000) as found:
-        ask_everything(found, 20)
+        ask_everything(found, 60)
 
 
 JSON = st.recursive(

@@ -12,7 +12,7 @@ from darkroom.export.calibration import load_tensors
 from darkroom.export.float_parts import Ends, Step, find_ends
 from darkroom.export.litert_weights import lifted
 from darkroom.export.precisions import Recipe
-from darkroom.export.ranges import Spread, collect, load_spreads, ranges_of, save_spreads
+from darkroom.export.ranges import ranges_of, spreads_of
 
 __all__ = ["rewritten"]
 
@@ -42,7 +42,10 @@ def rewritten(content: bytes, shape: tuple[int, ...], recipe: Recipe) -> bytes:
         return _done(Quantizer(content, dynamic_wi8_afp32()))
     tensors = load_tensors(recipe.calibration, shape)
     graph = _Graph(content)
-    ranges = ranges_of(_spreads(content, graph, tensors, recipe), recipe.options.get("range", "minmax"))
+    ranges = ranges_of(
+        spreads_of(recipe.shared_path("spreads.npz"), lambda: _watched(content, graph), tensors),
+        recipe.options.get("range", "minmax"),
+    )
     content = lifted(content, ranges)
     quantiser = Quantizer(content, _static(graph, recipe))
     return _done(quantiser, _statistics(quantiser, content, tensors, ranges))
@@ -112,17 +115,6 @@ def _static(graph: _Graph, recipe: Recipe) -> list[dict[str, Any]]:
         *({"regex": ".*", "operation": name, **plain} for name in ("SOFTMAX", "INPUT", "OUTPUT")),
         *({"regex": scope, "operation": "*", **plain} for scope in scopes),
     ]
-
-
-def _spreads(content: bytes, graph: _Graph, tensors: np.ndarray, recipe: Recipe) -> dict[str, Spread]:
-    """Returns the spread of each tensor that is read or written between the first weights and the last."""
-    path = recipe.shared_path("spreads.npz")
-    if path is not None and path.is_file():
-        return load_spreads(path)
-    found = collect(_watched(content, graph), tensors)
-    if path is not None:
-        save_spreads(path, found)
-    return found
 
 
 def _watched(content: bytes, graph: _Graph) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:

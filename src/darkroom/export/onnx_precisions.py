@@ -13,7 +13,7 @@ from darkroom.export.calibration import load_tensors
 from darkroom.export.float_parts import Ends, Step, find_ends
 from darkroom.export.onnx_weights import to_dynamic_int8, to_float16, to_weight_int8, weights_of
 from darkroom.export.precisions import Recipe
-from darkroom.export.ranges import Spread, collect, load_spreads, ranges_of, save_spreads
+from darkroom.export.ranges import ranges_of, spreads_of
 
 __all__ = ["folded", "rewritten"]
 
@@ -96,7 +96,7 @@ def _int8(model: Any, recipe: Recipe) -> Any:
     shape = tuple(one.dim_value for one in model.graph.input[0].type.tensor_type.shape.dim)[1:]
     tensors = load_tensors(recipe.calibration, shape)
     ends = _ends(model.graph)
-    spreads = _spreads(model, ends, tensors, recipe)
+    spreads = spreads_of(recipe.shared_path("spreads.npz"), lambda: _watched(model, ends), tensors)
     ranges: dict[str, Any] = {
         name: (np.array(low, np.float32), np.array(high, np.float32))
         for name, (low, high) in ranges_of(spreads, recipe.options.get("range", "minmax")).items()
@@ -126,17 +126,6 @@ def _ends(graph: Any) -> Ends:
     weighted = {one.node.name for one in weights_of(graph)}
     steps = [Step(tuple(one.input), tuple(one.output), one.name in weighted) for one in graph.node]
     return find_ends(steps)
-
-
-def _spreads(model: Any, ends: Ends, tensors: np.ndarray, recipe: Recipe) -> dict[str, Spread]:
-    """Returns the spread of each tensor that is read or written between the first weights and the last."""
-    path = recipe.shared_path("spreads.npz")
-    if path is not None and path.is_file():
-        return load_spreads(path)
-    found = collect(_watched(model, ends), tensors)
-    if path is not None:
-        save_spreads(path, found)
-    return found
 
 
 def _watched(model: Any, ends: Ends) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:

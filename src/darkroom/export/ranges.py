@@ -14,7 +14,7 @@ import numpy as np
 
 from darkroom.errors import Invalid
 
-__all__ = ["METHODS", "Spread", "collect", "load_spreads", "ranges_of", "save_spreads"]
+__all__ = ["METHODS", "Spread", "collect", "load_spreads", "ranges_of", "save_spreads", "spreads_of"]
 
 BINS = 4096
 """Steps of a histogram, over both signs: 2,048 for a tensor that is never negative."""
@@ -106,6 +106,26 @@ def load_spreads(path: Path) -> dict[str, Spread]:
     for row, (name, (low, high, reach)) in enumerate(ends.items()):
         one = found[name] = Spread()
         one.low, one.high, one.reach, one.counts = low, high, reach, counts[row]
+    return found
+
+
+def spreads_of(
+    path: Path | None,
+    asked: Callable[[], Callable[[np.ndarray], Mapping[str, np.ndarray]]],
+    tensors: np.ndarray,
+) -> dict[str, Spread]:
+    """Returns spreads as `collect` does, or those that another recipe of the same request left.
+
+    Args:
+        path: where recipes of one request leave them; None to leave none.
+        asked: makes what `collect` asks, where they must be collected.
+        tensors: (n, H, W, C) uint8, the calibration pictures.
+    """
+    if path is not None and path.is_file():
+        return load_spreads(path)
+    found = collect(asked(), tensors)
+    if path is not None:
+        save_spreads(path, found)
     return found
 
 
